@@ -1,0 +1,77 @@
+"""Settings of one Overflight process, read once from the environment and passed on.
+
+Knows names and defaults only: nothing is opened, created or contacted here.
+"""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from overflight.errors import UsageError
+
+LOCAL_ACCOUNT_ID = "000000000000"
+
+
+class Settings(BaseSettings):
+    """Where Overflight works and as whom; every field can be set as ``OVERFLIGHT_<NAME>``.
+
+    Attributes:
+        platform: ``local`` (an account in a folder) or ``aws``.
+        home: Folder of the local account; relative to the working directory.
+        profile: AWS CLI profile used on the platform ``aws``.
+        region: AWS region; locally only part of the names (ARNs).
+        account_id: AWS account that must be reached (12 digits), or None for whichever the profile opens.
+        role: Persona to act as (``administrator`` or a named one such as ``data-scientist``).
+        user: Name of the person, recorded in the trail.
+        max_payload_bytes: Largest body sent to an endpoint (SageMaker's real-time limit is 6 MiB).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OVERFLIGHT_", extra="forbid", frozen=True)
+
+    platform: Literal["local", "aws"] = "local"
+    home: Path = Path(".overflight")
+    profile: str = "ab"
+    region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    account_id: str | None = Field(None, pattern=r"^\d{12}$")
+    role: str = Field("administrator", pattern=r"^[a-z][a-z0-9-]{0,40}$")
+    user: str = Field(default_factory=getpass.getuser)
+    max_payload_bytes: int = Field(6 * 1024 * 1024, ge=1024)
+
+    @property
+    def home_path(self) -> Path:
+        """Absolute folder of the local account."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def account_number(self) -> str:
+        """Account id used in names: the configured one, or the local account's."""
+        return self.account_id or LOCAL_ACCOUNT_ID
+
+    @property
+    def bucket(self) -> str:
+        """Bucket that holds surveys, job outputs and models."""
+        return f"overflight-{self.account_number}-{self.region}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment, with ``overrides`` (None means: not given) on top.
+
+    Raises:
+        UsageError: a value is not allowed; the message names the variable.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values; that is its purpose
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{first['msg']} (got {first['input']!r})",
+            where=f"OVERFLIGHT_{name.upper()}",
+            cure=f"Set OVERFLIGHT_{name.upper()} to an allowed value or unset it",
+        ) from error
