@@ -1,0 +1,1 @@
+"""Sessions and objects: AWS, or an AWS account in a folder."""

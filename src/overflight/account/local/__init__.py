@@ -1,0 +1,1 @@
+"""The AWS account in a folder: real files, real processes, SQLite for state."""

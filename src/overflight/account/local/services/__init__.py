@@ -1,0 +1,1 @@
+"""Answers to AWS operations, one module per group of operations."""

@@ -1,0 +1,1 @@
+"""The command line: reads arguments, shows results, decides nothing."""

@@ -1,0 +1,1 @@
+"""Surveys: photographs of flights with labels and camera metadata."""

@@ -1,0 +1,1 @@
+"""Label formats: one strict reader and one exact writer each."""

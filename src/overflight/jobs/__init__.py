@@ -1,0 +1,1 @@
+"""Programs that run inside a container or a local process under SageMaker's container contract."""

@@ -1,0 +1,1 @@
+"""Use cases: what a person wants done, in terms of surveys, runs, packages and endpoints."""

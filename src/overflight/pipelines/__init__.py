@@ -1,0 +1,1 @@
+"""Pipelines as data: SageMaker definitions, built and checked without calling anything."""

@@ -1,0 +1,1 @@
+"""The server process of an endpoint and the predictor inside it."""
