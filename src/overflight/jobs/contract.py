@@ -1,7 +1,8 @@
 """SageMaker's container contract: the only module that knows the folders under ``/opt/ml``.
 
-The root can be moved with ``OVERFLIGHT_ML_ROOT`` so that several jobs share a machine without containers. It does not know what
-any job does. Source of the layout: SageMaker developer guide, "build your own training container" and "processing container".
+The root can be moved with ``OVERFLIGHT_ML_ROOT`` so that several jobs share a machine without containers. It does not know
+what any job does. Source of the layout: SageMaker developer guide, "build your own training container" and "processing
+container".
 """
 
 from __future__ import annotations
@@ -128,8 +129,8 @@ def check_seal(folder: Path) -> None:
 def run_job(job: Callable[[JobFolders, Mapping[str, str]], str], environ: Mapping[str, str] | None = None) -> int:
     """Run ``job`` and report as SageMaker expects: exit code, ``output/failure``, ``output/message``.
 
-    An expected error (the OverflightError family) is written as one sentence; anything else with its traceback in the log.
-    Processing outputs are sealed when the job succeeds.
+    An expected error (the OverflightError family) is written as one sentence; anything else with its traceback in the
+    log. Processing outputs are sealed when the job succeeds.
     """
     environ = os.environ if environ is None else environ
     folders = folders_from(environ)
