@@ -1,8 +1,8 @@
 """SageMaker's container contract: the only module that knows the folders under ``/opt/ml``.
 
 The root can be moved with ``OVERFLIGHT_ML_ROOT`` so that several jobs share a machine without containers. It does not
-know what any job does. Source of the layout: SageMaker developer guide, "build your own training container" and "processing
-container".
+know what any job does. Source of the layout: SageMaker developer guide, chapters on own training and processing
+containers.
 """
 
 from __future__ import annotations
