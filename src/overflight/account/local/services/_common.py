@@ -1,0 +1,139 @@
+"""What the list and describe operations of the SageMaker services share: look-up, filters, order, pages, identity.
+
+It does not know which resources exist nor what their answers look like; each service module maps its own shapes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from overflight.account.local.wire import AwsError
+
+if TYPE_CHECKING:
+    from overflight.account.local.store import Resource, Transaction
+
+T = TypeVar("T")
+
+
+def require(
+    tx: Transaction, kind: str, name: str, message: str = "", *, code: str = "ValidationException", status: int = 400
+) -> Resource:
+    """The resource ``kind``/``name``.
+
+    Raises:
+        AwsError: it does not exist; ``code`` is ``ValidationException`` for SageMaker's older operations and
+            ``ResourceNotFound`` for its newer ones.
+    """
+    resource = tx.get(kind, name)
+    if resource is None:
+        raise AwsError(code, message or f"{kind} {name} does not exist.", status)
+    return resource
+
+
+def selected(resources: Iterable[Resource], params: Mapping[str, Any]) -> list[Resource]:
+    """Apply the filters that most List operations share: NameContains and the four time bounds.
+
+    ``...After`` and ``...Before`` include the bound itself, as AWS documents for its list operations.
+    """
+    found = []
+    for resource in resources:
+        if params.get("NameContains", "").lower() not in resource.name.lower():
+            continue
+        if not _within(resource.created_at, params.get("CreationTimeAfter"), params.get("CreationTimeBefore")):
+            continue
+        if not _within(resource.modified_at, params.get("LastModifiedTimeAfter"), params.get("LastModifiedTimeBefore")):
+            continue
+        found.append(resource)
+    return found
+
+
+def ordered(
+    resources: Iterable[Resource],
+    params: Mapping[str, Any],
+    *,
+    default_by: str = "CreationTime",
+    default_order: str = "Descending",
+) -> list[Resource]:
+    """Sort by ``SortBy`` (Name, Status, CreationTime or LastModifiedTime) and ``SortOrder``; ties keep their order."""
+    keys: dict[str, Callable[[Resource], Any]] = {
+        "Name": lambda r: r.name,
+        "Status": lambda r: r.status,
+        "CreationTime": lambda r: r.created_at,
+        "LastModifiedTime": lambda r: r.modified_at,
+    }
+    by = params.get("SortBy", default_by)
+    key = keys.get(by, keys["Name"] if by.endswith("Name") else keys["CreationTime"])
+    items = sorted(resources, key=key)
+    return items[::-1] if params.get("SortOrder", default_order) == "Descending" else items
+
+
+def page(
+    items: Sequence[T], params: Mapping[str, Any], *, key: Callable[[T], str], max_results_default: int = 10
+) -> tuple[list[T], str | None]:
+    """One page of ``items`` and the token of the next one (``None`` on the last page).
+
+    The token remembers the last item handed out, not only its position, so that items created between two calls neither
+    repeat nor hide others.
+
+    Args:
+        items: All items, filtered and sorted.
+        params: The call's parameters; ``MaxResults`` and ``NextToken`` are read.
+        key: A text that identifies an item, such as its ARN.
+        max_results_default: Page length when ``MaxResults`` is absent.
+
+    Raises:
+        AwsError: ``NextToken`` was not made by this function.
+    """
+    length = int(params.get("MaxResults") or max_results_default)
+    start = _start(items, params.get("NextToken"), key)
+    end = start + length
+    if end >= len(items):
+        return list(items[start:]), None
+    return list(items[start:end]), _token(key(items[end - 1]), end)
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` without those that are None: AWS leaves absent members out of its answers."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def user_context(caller_arn: str) -> dict[str, Any]:
+    """SageMaker's UserContext (``CreatedBy``, ``LastModifiedBy``) of a caller who is not a Studio user.
+
+    ``PrincipalId`` has IAM's form ``<role>:<session name>``; the local account has no unique role ids, so the role's
+    name stands in for one.
+    """
+    principal = ":".join(caller_arn.split("/")[1:]) or caller_arn
+    return {"IamIdentity": {"Arn": caller_arn, "PrincipalId": principal}}
+
+
+def _within(moment: datetime, after: datetime | None, before: datetime | None) -> bool:
+    if after is not None and moment < _aware(after):
+        return False
+    return before is None or moment <= _aware(before)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _token(key: str, position: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([key, position]).encode()).decode()
+
+
+def _start(items: Sequence[T], token: str | None, key: Callable[[T], str]) -> int:
+    if not token:
+        return 0
+    try:
+        last, position = json.loads(base64.urlsafe_b64decode(token.encode()))
+        position = int(position)
+    except (ValueError, TypeError) as error:
+        raise AwsError("ValidationException", "The NextToken is not valid.") from error
+    for index, item in enumerate(items):
+        if key(item) == last:
+            return index + 1
+    return min(max(position - 1, 0), len(items))
