@@ -164,7 +164,6 @@ def _orientation(exif: bytes) -> int:
     try:
         tags.load(exif)
         value = tags.get(0x0112, 1)
-    except Exception:  # noqa: BLE001 - Pillow raises many kinds on a broken block; a picture without orientation is
-    upright
+    except Exception:  # noqa: BLE001 - Pillow raises many kinds on a broken block; it counts as upright
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
