@@ -73,8 +73,10 @@ def read_header(data: bytes, *, where: str = "", max_pixels: int = MAX_PIXELS) -
                 where=where,
                 cure="Convert it to JPEG or PNG",
             )
-    except (_DamagedError, struct.error, IndexError) as error:
+    except _DamagedError as error:
         raise InputError(f"unreadable image: {error}", where=where, cure=_CURE) from error
+    except (struct.error, IndexError) as error:
+        raise InputError("unreadable image: the file is cut off inside its header", where=where, cure=_CURE) from error
     if header.width_px * header.height_px > max_pixels:
         raise InputError(
             f"unreadable image: {header.width_px}x{header.height_px} px are more than the limit of {max_pixels:,} px",
