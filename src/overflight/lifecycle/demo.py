@@ -1,0 +1,184 @@
+"""The whole life of a model in one go: survey, training, approval by another role, endpoint, predictions.
+
+Uses only the other use cases; whatever it does can be typed command by command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overflight.data.scenes.settings import SceneSettings
+from overflight.data.scenes.survey import synthesise
+from overflight.errors import UsageError
+from overflight.lifecycle.context import Context
+from overflight.lifecycle.endpoints import deploy
+from overflight.lifecycle.models import approve, describe_package, find_package
+from overflight.lifecycle.predict import Prediction, find_photos, predict
+from overflight.lifecycle.progress import Progress, Stages
+from overflight.lifecycle.runs import follow, start_run
+from overflight.lifecycle.surveys import SurveyVersion, add_survey, manifest_of
+from overflight.lifecycle.system import tracking_uri
+from overflight.tracking.runs import find_execution_run
+
+ENDPOINT = "demo"
+GROUP = "overflight-demo"
+PHOTOS_SENT = 8
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Knobs of the demo; the defaults are chosen for 2 cores and six minutes.
+
+    Attributes:
+        data: Folder with the user's own photographs and YOLO labels; None makes a synthetic survey.
+        out: Folder for pictures and results.
+        seed: Seed of survey, split and training.
+        epochs: Training length; None takes the default of the kind of data.
+        flights: Flights of the synthetic survey.
+        photos: Photographs per flight of the synthetic survey.
+        split_by: ``flight`` or ``time-gap`` (see the prepare job).
+    """
+
+    data: Path | None
+    out: Path
+    seed: int = 7
+    epochs: int | None = None
+    flights: int = 12
+    photos: int = 10
+    split_by: str = "flight"
+
+
+def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) -> dict[str, Any]:
+    """Run every stage; returns the summary (see ``overflight demo --json``).
+
+    Raises:
+        OverflightError: the stage that failed says why; what was done before stays.
+    """
+    stages = Stages(progress)
+    scientist, approver, engineer = (context.acting_as(role) for role in ("data-scientist", "approver", "ml-engineer"))
+    with stages.stage("Survey") as result:
+        source, name = _source(context, settings, progress)
+        survey = add_survey(scientist, source, name=name, progress=progress)
+        result.text = (
+            f"{survey.facts['photos']} photos, {survey.facts['boxes']} boxes, {len(survey.facts['flights'])} flights"
+        )
+    with stages.stage("Train, evaluate, register") as result:
+        execution_arn = start_run(scientist, _parameters(context, settings, survey))
+        steps = follow(scientist, execution_arn, progress=progress)
+        package_arn = find_package(scientist, GROUP)
+        package = describe_package(scientist, package_arn)
+        result.text = f"mAP50 {package['metrics']['map50']['value']:.3f}"
+    with stages.stage("Approve") as result:
+        if package["status"] != "Approved":
+            approve(approver, package_arn, reason="Demo: mAP50 and the overlay pictures were looked at")
+        result.text = f"{package['package']} by {approver.settings.role}"
+    with stages.stage("Deploy") as result:
+        endpoint = deploy(engineer, package_arn, name=ENDPOINT, progress=progress)
+        result.text = endpoint["url"]
+    with stages.stage("Predict") as result:
+        photos = _held_out(context, source, survey, execution_arn)
+        predictions = predict(engineer, ENDPOINT, photos, out=settings.out, form="json", progress=progress)
+        result.text = f"{sum(len(item.detections.scores) for item in predictions)} objects in {len(photos)} photos"
+    summary = _summary(
+        context,
+        settings,
+        survey=survey,
+        execution_arn=execution_arn,
+        package=package,
+        endpoint=endpoint,
+        predictions=predictions,
+    )
+    summary["seconds"] = dict(stages.seconds)
+    summary["seconds_per_step"] = {step.name: round(step.seconds or 0.0, 2) for step in steps}
+    summary["seconds_total"] = round(sum(stages.seconds.values()), 2)
+    return summary
+
+
+def _source(context: Context, settings: DemoSettings, progress: Progress) -> tuple[Path, str]:
+    """Folder to read and name of the survey; the synthetic one is made once per set of knobs."""
+    if settings.data is not None:
+        if not settings.data.is_dir():
+            raise UsageError("is not a folder", where=str(settings.data), cure="Give --data a folder with photographs")
+        name = "".join(c if c.isalnum() else "-" for c in settings.data.resolve().name.lower()).strip("-")
+        return settings.data, name or "own-data"
+    scene = SceneSettings(flights=settings.flights, photos=settings.photos, seed=settings.seed)
+    key = hashlib.sha256(scene.model_dump_json().encode()).hexdigest()[:8]
+    folder = context.settings.home_path / "synthetic" / f"seed-{settings.seed}-{key}"
+    if not (folder / "scenes.json").exists():
+        synthesise(scene, folder, progress=lambda done, total: progress.update("photos drawn", done, total))
+    return folder, "synthetic"
+
+
+def _parameters(context: Context, settings: DemoSettings, survey: SurveyVersion) -> dict[str, str | int | float]:
+    parameters: dict[str, str | int | float] = {
+        "SurveyUri": survey.uri,
+        "Recipe": "demo",
+        "Seed": settings.seed,
+        "SplitBy": settings.split_by,
+        "ModelPackageGroup": GROUP,
+        "MlflowTrackingUri": tracking_uri(context),
+        "MlflowExperiment": GROUP,
+        # The gate only refuses a model that finds nothing: on the user's own data the demo promises no accuracy.
+        "MinMap50": 0.3 if settings.data is None else 0.0,
+    }
+    if settings.epochs is not None:
+        parameters["Epochs"] = settings.epochs
+    return parameters
+
+
+def _held_out(context: Context, source: Path, survey: SurveyVersion, execution_arn: str) -> list[Path]:
+    """Photographs of the user's folder that the model never saw, spread over the held-out flights."""
+    execution_id = execution_arn.rsplit("/", 1)[1]
+    key = f"runs/{execution_id}/prepare/dataset/dataset.json"
+    body = context.client("s3").get_object(Bucket=context.settings.bucket, Key=key)["Body"].read()
+    flights = set(json.loads(body)["split"]["test"])
+    names = [line["path"] for line in manifest_of(context, survey) if line["flight"] in flights]
+    chosen = {Path(name).name for name in names[:: max(1, len(names) // PHOTOS_SENT)][:PHOTOS_SENT]}
+    return [photo for photo in find_photos([source]) if photo.name in chosen]
+
+
+def _summary(
+    context: Context,
+    settings: DemoSettings,
+    *,
+    survey: SurveyVersion,
+    execution_arn: str,
+    package: dict[str, Any],
+    endpoint: dict[str, Any],
+    predictions: list[Prediction],
+) -> dict[str, Any]:
+    map50 = package["metrics"]["map50"]
+    run = find_execution_run(tracking_uri(context), execution_arn.rsplit("/", 1)[1])
+    return {
+        "map50": map50["value"],
+        "map50_interval": [map50.get("low"), map50.get("high")],
+        "metrics": package["metrics"],
+        "survey": survey.as_dict(),
+        "run": execution_arn.rsplit("/", 1)[1],
+        "execution_arn": execution_arn,
+        "package": package["package"],
+        "package_arn": package["arn"],
+        "trained_by": package["trained_by"],
+        "endpoint": {"name": endpoint["endpoint"], "url": endpoint["url"], "status": endpoint["status"]},
+        "mlflow_run": run.run_id if run else None,
+        "paths": {
+            "home": str(context.settings.home_path),
+            "results": str(settings.out),
+            "overlays": str(settings.out / "overlays"),
+            "predictions": str(settings.out / "predictions.json"),
+            "mlflow": tracking_uri(context),
+        },
+        "photos": [
+            {"photo": str(item.photo), "overlay": str(item.overlay), "objects": len(item.detections.scores)}
+            for item in predictions
+        ],
+        "next": [
+            "overflight mlflow",
+            f"overflight models show {package['package']}",
+            f"overflight predict {ENDPOINT} {predictions[0].photo} --format geojson --out geo",
+        ],
+    }

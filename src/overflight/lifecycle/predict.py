@@ -1,0 +1,174 @@
+"""Send photographs to an endpoint; write detections and overlay pictures.
+
+Does not know what the model does; photographs above the endpoint's body limit are cut and joined on this side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from overflight.data.metadata import read_metadata
+from overflight.errors import InputError, JobError, NotFoundError
+from overflight.files import write_bytes
+from overflight.imaging.codecs import decode, encode_jpeg
+from overflight.imaging.draw import draw_detections
+from overflight.imaging.geo import CameraPose
+from overflight.lifecycle.context import Context
+from overflight.lifecycle.progress import Progress
+from overflight.serving.client import join_parts, split_for_limit
+from overflight.serving.formats import write_predictions
+from overflight.serving.schema import Detections, detections_from_json
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+Format = Literal["json", "coco", "yolo", "geojson"]
+_CONTENT_TYPES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the endpoint found in one photograph.
+
+    Attributes:
+        photo: File that was sent.
+        detections: Boxes in pixels of the (upright) photograph.
+        overlay: Picture with the boxes drawn, None when none was asked for.
+    """
+
+    photo: Path
+    detections: Detections
+    overlay: Path | None
+
+
+def find_photos(paths: Iterable[Path]) -> list[Path]:
+    """Photographs among ``paths``; folders are searched with their sub-folders.
+
+    Raises:
+        NotFoundError: a path does not exist.
+        InputError: there is no photograph at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise NotFoundError("there is no such file or folder", where=str(path))
+        if path.is_dir():
+            found += sorted(item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
+        else:
+            found.append(path)
+    if not found:
+        raise InputError("no photographs (.jpg, .jpeg, .png) were found", where=", ".join(map(str, paths)))
+    return found
+
+
+def predict(
+    context: Context,
+    endpoint: str,
+    photos: list[Path],
+    *,
+    out: Path,
+    form: Format,
+    progress: Progress,
+    overlays: bool = True,
+    workers: int = 2,
+) -> list[Prediction]:
+    """Detect objects in ``photos`` with ``endpoint``; writes ``predictions.*`` and overlays below ``out``.
+
+    Photographs are sent by ``workers`` threads; results are in the order of ``photos`` whatever the timing.
+
+    Raises:
+        InputError: a photograph cannot be read.
+        JobError: the endpoint refused or failed.
+    """
+    send = _sender(context, endpoint)
+    names = _unique_names(photos)
+
+    def one(photo: Path) -> Prediction:
+        detections = _detect(photo, send, max_bytes=context.settings.max_payload_bytes)
+        picture = None
+        if overlays:
+            picture = out / "overlays" / f"{names[photo]}.jpg"
+            write_bytes(picture, encode_jpeg(_overlay(photo, detections), quality=90))
+        return Prediction(photo, detections, picture)
+
+    done: list[Prediction] = []
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for prediction in pool.map(one, photos):
+            done.append(prediction)
+            progress.update("photos", len(done), len(photos))
+    poses = {item.photo: _pose(item.photo) for item in done} if form == "geojson" else {}
+    write_predictions(
+        [(item.photo.as_posix(), item.detections) for item in done],
+        out,
+        form,
+        poses={photo.as_posix(): pose for photo, pose in poses.items()},
+    )
+    return done
+
+
+def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], dict[str, Any]]:
+    runtime = context.client("sagemaker-runtime")
+
+    def send(body: bytes, where: str) -> dict[str, Any]:
+        kind = _CONTENT_TYPES.get(body[:2])
+        if kind is None:
+            raise InputError("is neither a JPEG nor a PNG file", where=where, cure="Convert it to JPEG and try again")
+        try:
+            answer = runtime.invoke_endpoint(
+                EndpointName=endpoint, Body=body, ContentType=kind, Accept="application/json"
+            )
+        except ClientError as error:
+            code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+            if code == "ModelError" and error.response.get("OriginalStatusCode") == 400:
+                raise InputError(error.response.get("OriginalMessage", message), where=where) from error
+            if code in {"ValidationError", "ValidationException"} and "not found" in message:
+                raise NotFoundError(
+                    "there is no such endpoint", where=endpoint, cure="See: overflight endpoints list"
+                ) from error
+            raise JobError(
+                message, where=f"endpoint {endpoint}, {where}", cure=f"See: overflight endpoints show {endpoint}"
+            ) from error
+        return dict(json.loads(answer["Body"].read()))
+
+    return send
+
+
+def _detect(photo: Path, send: Callable[[bytes, str], dict[str, Any]], *, max_bytes: int) -> Detections:
+    body = photo.read_bytes()
+    if len(body) <= max_bytes:
+        return detections_from_json(send(body, str(photo)))
+    parts = split_for_limit(body, max_bytes=max_bytes, overlap_px=256)
+    return join_parts(parts, [detections_from_json(send(part.content, str(photo))) for part in parts])
+
+
+def _overlay(photo: Path, detections: Detections) -> Any:
+    rgb = decode(photo.read_bytes())
+    labels = [detections.classes[index] for index in detections.class_ids]
+    return draw_detections(rgb, detections.boxes_xyxy_px, labels, detections.scores)
+
+
+def _pose(photo: Path) -> CameraPose | None:
+    facts = read_metadata(photo)
+    if facts.latitude_deg is None or facts.longitude_deg is None or facts.altitude_agl_m is None:
+        return None
+    return CameraPose(
+        latitude_deg=facts.latitude_deg,
+        longitude_deg=facts.longitude_deg,
+        altitude_agl_m=facts.altitude_agl_m,
+        yaw_deg=facts.yaw_deg,
+        gimbal_pitch_deg=facts.gimbal_pitch_deg,
+        focal_length_35mm_mm=facts.focal_length_35mm_mm,
+    )
+
+
+def _unique_names(photos: list[Path]) -> dict[Path, str]:
+    """A file name stem for each photo; photos of the same name get their folder in front."""
+    stems = [photo.stem for photo in photos]
+    return {
+        photo: photo.stem if stems.count(photo.stem) == 1 else f"{photo.parent.name}_{photo.stem}" for photo in photos
+    }

@@ -1,0 +1,323 @@
+"""Training runs: start the pipeline, follow it, look at it, stop and resume it.
+
+Talks to SageMaker Pipelines through boto3 only; whether AWS or the local account executes it is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from overflight.errors import JobError, NotFoundError
+from overflight.lifecycle.context import Context
+from overflight.lifecycle.progress import Progress
+from overflight.pipelines.check import check_definition
+from overflight.pipelines.definition import to_json
+from overflight.pipelines.train import TrainPipelineConfig, train_pipeline
+from overflight.settings import Settings
+
+PIPELINE = "overflight-train"
+FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
+_LOG_GROUPS = {
+    "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
+    "TrainingJob": "/aws/sagemaker/TrainingJobs",
+    "TuningJob": "/aws/sagemaker/TrainingJobs",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an execution as the service reports it."""
+
+    name: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    reason: str
+    cached: bool
+    attempts: int
+    job_arn: str
+    job_kind: str
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration (s), None while it runs or when it never ran."""
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "step": self.name,
+            "status": self.status,
+            "seconds": self.seconds,
+            "reason": self.reason,
+            "cached": self.cached,
+            "attempts": self.attempts,
+            "job": self.job_arn,
+        }
+
+
+def training_definition(settings: Settings, *, name: str = PIPELINE) -> str:
+    """Definition (JSON text) of the training pipeline in the account of ``settings``."""
+    return to_json(train_pipeline(TrainPipelineConfig(name=name, bucket=settings.bucket, role_arn=_role(settings))))
+
+
+def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
+    """Create the training pipeline, or update it when its definition has changed.
+
+    Raises:
+        JobError: the definition fails our own checks (never sent in that case).
+    """
+    definition, role_arn = training_definition(context.settings, name=name), _role(context.settings)
+    errors = [finding for finding in check_definition(json.loads(definition)) if finding.severity == "error"]
+    if errors:
+        raise JobError(
+            "; ".join(f"{finding.path}: {finding.message}" for finding in errors),
+            where=f"pipeline {name}",
+            cure="This is a fault of Overflight: please report it with this message",
+        )
+    sagemaker = context.client("sagemaker")
+    try:
+        current = sagemaker.describe_pipeline(PipelineName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ResourceNotFound", "ResourceNotFoundException"}:
+            raise
+        sagemaker.create_pipeline(
+            PipelineName=name,
+            PipelineDefinition=definition,
+            RoleArn=role_arn,
+            ClientRequestToken=_token(),
+            PipelineDescription="From a survey of drone photographs to a model package that waits for approval",
+        )
+    else:
+        if current["PipelineDefinition"] != definition:
+            sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=role_arn)
+
+
+def start_run(context: Context, parameters: dict[str, str | int | float], *, parallel: int = 2) -> str:
+    """Start the training pipeline with ``parameters``; returns the execution's ARN."""
+    ensure_pipeline(context)
+    answer = context.client("sagemaker").start_pipeline_execution(
+        PipelineName=PIPELINE,
+        PipelineParameters=[{"Name": key, "Value": str(value)} for key, value in parameters.items()],
+        ClientRequestToken=_token(),
+        ParallelismConfiguration={"MaxParallelExecutionSteps": parallel},
+    )
+    return str(answer["PipelineExecutionArn"])
+
+
+def steps_of(context: Context, execution_arn: str) -> list[Step]:
+    """Steps of an execution that started so far, in order of their start."""
+    pages = (
+        context.client("sagemaker")
+        .get_paginator("list_pipeline_execution_steps")
+        .paginate(PipelineExecutionArn=execution_arn, SortOrder="Ascending")
+    )
+    return [_step(item) for page in pages for item in page["PipelineExecutionSteps"]]
+
+
+def follow(
+    context: Context, execution_arn: str, *, progress: Progress, wait: Callable[[float], None] = time.sleep
+) -> list[Step]:
+    """Report an execution until it ends; returns its steps.
+
+    Raises:
+        JobError: it failed or was stopped; the message carries the first reason and the command that shows the log.
+    """
+    sagemaker = context.client("sagemaker")
+    begun: set[str] = set()
+    ended: set[str] = set()
+    tail = _LogTail(context)
+    while True:
+        status = sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution_arn)
+        steps = steps_of(context, execution_arn)
+        for step in steps:
+            if step.name not in begun:
+                begun.add(step.name)
+                progress.begin(step.name)
+            if step.ended is None and step.job_arn:
+                for text, done, total in tail.news(step):
+                    progress.update(text, done, total)
+            if step.ended is not None and step.name not in ended:
+                ended.add(step.name)
+                note = "from an earlier run" if step.cached else step.status.lower()
+                progress.end(step.name, step.seconds or 0.0, step.reason or note)
+        if status["PipelineExecutionStatus"] in FINISHED:
+            break
+        wait(0.25 if context.is_local else 10.0)
+    if status["PipelineExecutionStatus"] != "Succeeded":
+        raise _failed(execution_arn, status, steps)
+    return steps
+
+
+def list_runs(context: Context, *, limit: int = 20) -> list[dict[str, Any]]:
+    """Executions of all pipelines, newest first."""
+    sagemaker = context.client("sagemaker")
+    rows: list[dict[str, Any]] = []
+    for page in sagemaker.get_paginator("list_pipelines").paginate():
+        for pipeline in page["PipelineSummaries"]:
+            answer = sagemaker.list_pipeline_executions(
+                PipelineName=pipeline["PipelineName"], SortOrder="Descending", MaxResults=limit
+            )
+            rows += [
+                {
+                    "run": item["PipelineExecutionArn"].rsplit("/", 1)[1],
+                    "pipeline": pipeline["PipelineName"],
+                    "status": item["PipelineExecutionStatus"],
+                    "started": item["StartTime"],
+                    "arn": item["PipelineExecutionArn"],
+                }
+                for item in answer["PipelineExecutionSummaries"]
+            ]
+    return sorted(rows, key=lambda row: row["started"], reverse=True)[:limit]
+
+
+def find_run(context: Context, run: str) -> str:
+    """ARN of a run given as ARN, id, the first characters of an id, or ``latest``.
+
+    Raises:
+        NotFoundError: none or several match.
+    """
+    if run.startswith("arn:"):
+        return run
+    rows = list_runs(context, limit=100)
+    matching = rows[:1] if run == "latest" else [row for row in rows if row["run"].startswith(run)]
+    if len(matching) != 1:
+        problem = "no run has this id" if not matching else f"{len(matching)} runs begin like this"
+        raise NotFoundError(problem, where=run, cure="See: overflight runs list")
+    return str(matching[0]["arn"])
+
+
+def describe_run(context: Context, execution_arn: str) -> dict[str, Any]:
+    """Status, who started it, parameters and steps of one run."""
+    sagemaker = context.client("sagemaker")
+    facts = sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution_arn)
+    given = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution_arn)
+    return {
+        "run": execution_arn.rsplit("/", 1)[1],
+        "arn": execution_arn,
+        "status": facts["PipelineExecutionStatus"],
+        "reason": facts.get("FailureReason", ""),
+        "started": facts["CreationTime"],
+        "modified": facts["LastModifiedTime"],
+        "started_by": started_by(facts),
+        "parameters": {item["Name"]: item["Value"] for item in given["PipelineParameters"]},
+        "steps": [step.as_dict() for step in steps_of(context, execution_arn)],
+    }
+
+
+def started_by(execution: dict[str, Any]) -> str:
+    """ARN of whoever started an execution, from its DescribePipelineExecution answer."""
+    return str(execution.get("CreatedBy", {}).get("IamIdentity", {}).get("Arn", ""))
+
+
+def run_logs(context: Context, execution_arn: str, *, step: str | None = None) -> Iterator[tuple[str, str]]:
+    """(step, line) of every log line, step by step, or of one step only.
+
+    Raises:
+        NotFoundError: the execution has no such step.
+    """
+    steps = steps_of(context, execution_arn)
+    chosen = [item for item in steps if item.job_arn and (step is None or item.name == step)]
+    if step is not None and not chosen:
+        names = ", ".join(item.name for item in steps if item.job_arn)
+        raise NotFoundError("this run has no log of such a step", where=step, cure=f"Steps with a log: {names}")
+    for item in chosen:
+        for line in _LogTail(context).lines(item):
+            yield item.name, line
+
+
+def stop_run(context: Context, execution_arn: str) -> None:
+    """Ask an execution to stop; its running jobs are terminated."""
+    context.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=execution_arn, ClientRequestToken=_token())
+
+
+def resume_run(context: Context, execution_arn: str) -> None:
+    """Go on with a failed or stopped execution after its last finished step."""
+    context.client("sagemaker").retry_pipeline_execution(
+        PipelineExecutionArn=execution_arn, ClientRequestToken=_token()
+    )
+
+
+class _LogTail:
+    """Reads the log of jobs from where it stopped the last time."""
+
+    def __init__(self, context: Context) -> None:
+        self._logs = context.client("logs")
+        self._tokens: dict[str, str] = {}
+
+    def lines(self, step: Step) -> list[str]:
+        """Lines of the step's job that were not returned before; none while it has no log yet."""
+        job = step.job_arn.rsplit("/", 1)[1]
+        group = _LOG_GROUPS[step.job_kind]
+        try:
+            streams = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return []
+            raise
+        found: list[str] = []
+        for stream in streams:
+            name = stream["logStreamName"]
+            while True:
+                token = self._tokens.get(name)
+                more = {"nextToken": token} if token else {}
+                answer = self._logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True, **more)
+                found += [event["message"] for event in answer["events"]]
+                self._tokens[name] = answer["nextForwardToken"]
+                if answer["nextForwardToken"] == token or not answer["events"]:
+                    break
+        return found
+
+    def news(self, step: Step) -> list[tuple[str, int | None, int | None]]:
+        """The newest progress line (``... images 40/240``) among the new log lines, parsed, if there is one."""
+        for line in reversed(self.lines(step)):
+            words = line.split()
+            for word in reversed(words):
+                done, slash, total = word.partition("/")
+                if slash and done.isdigit() and total.isdigit():
+                    return [(" ".join(words[-6:]) if len(words) > 6 else line, int(done), int(total))]
+        return []
+
+
+def _step(item: dict[str, Any]) -> Step:
+    metadata = item.get("Metadata", {})
+    kind = next((name for name in _LOG_GROUPS if name in metadata), "")
+    return Step(
+        name=item["StepName"],
+        status=item["StepStatus"],
+        started=item.get("StartTime"),
+        ended=item.get("EndTime"),
+        reason=item.get("FailureReason", ""),
+        cached="CacheHitResult" in item,
+        attempts=item.get("AttemptCount", 1),
+        job_arn=metadata[kind]["Arn"] if kind else "",
+        job_kind=kind,
+    )
+
+
+def _failed(execution_arn: str, status: dict[str, Any], steps: list[Step]) -> JobError:
+    run = execution_arn.rsplit("/", 1)[1]
+    broken = next((step for step in steps if step.status == "Failed"), None)
+    reason = (broken.reason if broken else "") or status.get("FailureReason", "") or "no reason was given"
+    where = f"run {run}, step {broken.name}" if broken else f"run {run}"
+    show = f"overflight runs logs {run}" + (f" --step {broken.name}" if broken and broken.job_arn else "")
+    state = status["PipelineExecutionStatus"].lower()
+    return JobError(f"{state}: {reason}", where=where, cure=f"Log: {show}; go on with: overflight runs resume {run}")
+
+
+def _role(settings: Settings) -> str:
+    return f"arn:aws:iam::{settings.account_number}:role/overflight-pipeline"
+
+
+def _token() -> str:
+    return uuid.uuid4().hex
