@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from overflight.settings import Settings, load_settings
-
 if TYPE_CHECKING:
     from overflight.lifecycle.context import Context
+    from overflight.settings import Settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
@@ -26,6 +25,8 @@ class App:
 
     def settings(self) -> Settings:
         """Settings from the environment with the global options on top."""
+        from overflight.settings import load_settings
+
         return load_settings(**self.options)
 
     def context(self, *, default_role: str | None = None) -> Context:
