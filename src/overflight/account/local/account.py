@@ -1,0 +1,74 @@
+"""An AWS account in a folder: what every operation of it needs, put together.
+
+Knows where things are; the operations themselves are in ``services``, the wire that carries calls to them in ``wire``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from overflight.account.clock import Clock, utc_now
+from overflight.account.local.authorise import Authoriser, Personas
+from overflight.account.local.objects import ObjectStore
+from overflight.account.local.store import Store
+from overflight.settings import Settings
+
+
+@dataclass(frozen=True)
+class LocalAccount:
+    """The parts of one local account.
+
+    Attributes:
+        home: Absolute folder.
+        account_id: 12 digits.
+        region: Only part of the names.
+        bucket: Name of the bucket that exists from the beginning, with versioning.
+        store: State.
+        objects: Contents behind S3.
+        clock: Gives the time to everything in the account.
+        authoriser: Decides each call.
+    """
+
+    home: Path
+    account_id: str
+    region: str
+    bucket: str
+    store: Store
+    objects: ObjectStore
+    clock: Clock
+    authoriser: Authoriser = field(default_factory=Personas)
+
+    def arn(self, service: str, resource: str) -> str:
+        """Name of a resource, for example ``arn:aws:sagemaker:eu-central-1:000000000000:pipeline/train``."""
+        region = "" if service in {"iam", "s3"} else self.region
+        account = "" if service == "s3" else self.account_id
+        return f"arn:aws:{service}:{region}:{account}:{resource}"
+
+    def role_arn(self, persona: str) -> str:
+        """``arn:aws:iam::<account>:role/overflight-<persona>``."""
+        return self.arn("iam", f"role/overflight-{persona}")
+
+    def close(self) -> None:
+        """Close the files that are kept open."""
+        self.store.close()
+
+
+def open_account(settings: Settings, *, clock: Clock = utc_now) -> LocalAccount:
+    """The account in ``settings.home_path``; folder, state and bucket are made when missing.
+
+    Raises:
+        StoreError: the folder or the state in it cannot be used.
+    """
+    store = Store(settings.home_path, clock=clock)
+    objects = ObjectStore(store, clock=clock)
+    objects.ensure_bucket(settings.bucket, region=settings.region)
+    return LocalAccount(
+        home=store.home,
+        account_id=settings.account_number,
+        region=settings.region,
+        bucket=settings.bucket,
+        store=store,
+        objects=objects,
+        clock=clock,
+    )

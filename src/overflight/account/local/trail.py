@@ -1,0 +1,170 @@
+"""The record of every call, allowed or denied: append-only, each entry sealed with the hash of the one before.
+
+Knows how to add entries and to find out that some were changed, removed or added; not who may read them.
+Bodies of objects are replaced by size and digest, values whose name says that they are secret by ``***``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from overflight.account.local import tables
+from overflight.account.local.store import Store, Transaction, time_text
+from overflight.files import canonical_json, sha256_bytes
+
+GENESIS = "0" * 64
+_LONGEST_TEXT = 16 * 1024  # characters; longer texts are recorded by digest
+_SECRET = re.compile(r"secret|passw|credential|private_?key|session_?token|api_?key|access_?key|customer_?key", re.I)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One call in the trail.
+
+    Attributes:
+        sequence: 1, 2, 3 ... without gaps.
+        time: Aware, UTC.
+        caller: ARN.
+        service: botocore's name, for example ``sagemaker``.
+        operation: For example ``CreateModelPackage``.
+        read_only: Whether the operation cannot change anything.
+        request_id: The one in the response's metadata.
+        parameters: What was asked, without bodies and secrets.
+        error: AWS error code, or "" when it was done.
+        message: The error's message, or "".
+        prev_hash: Hash of the entry before, 64 hex digits; zeros for the first.
+        hash: SHA-256 over the canonical JSON of all fields above.
+    """
+
+    sequence: int
+    time: datetime
+    caller: str
+    service: str
+    operation: str
+    read_only: bool
+    request_id: str
+    parameters: dict[str, Any]
+    error: str
+    message: str
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where the trail is not what was written."""
+
+    sequence: int
+    problem: str
+
+
+def append(
+    transaction: Transaction,
+    *,
+    time: datetime,
+    caller: str,
+    service: str,
+    operation: str,
+    read_only: bool,
+    request_id: str,
+    parameters: dict[str, Any],
+    error: str = "",
+    message: str = "",
+) -> int:
+    """Add an entry in the transaction of the change it records; returns its sequence number."""
+    last = transaction.connection.execute(_LAST).first()
+    row: dict[str, Any] = {
+        "sequence": 1 if last is None else last.sequence + 1,
+        "time": time_text(time),
+        "caller": caller,
+        "service": service,
+        "operation": operation,
+        "read_only": read_only,
+        "request_id": request_id,
+        "parameters": canonical_json(parameters),
+        "error": error,
+        "message": message,
+        "prev_hash": GENESIS if last is None else last.hash,
+    }
+    row["hash"] = _seal(row)
+    transaction.connection.execute(_APPEND, row)
+    return cast("int", row["sequence"])
+
+
+def entries(transaction: Transaction, *, after: int = 0, limit: int = 1000) -> list[Entry]:
+    """Entries with a sequence number above ``after``, oldest first."""
+    table = tables.trail
+    found = sa.select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(limit)
+    return [
+        Entry(
+            **{
+                **row._mapping,
+                "time": datetime.fromisoformat(row.time),
+                "parameters": json.loads(row.parameters),
+            }
+        )
+        for row in transaction.connection.execute(found)
+    ]
+
+
+def verify(store: Store) -> list[Finding]:
+    """Everything that shows that entries were edited, removed, added or reordered; an empty list for an intact trail."""
+    findings: list[Finding] = []
+    with store.read() as transaction:
+        previous, expected = GENESIS, 1
+        for row in _rows(transaction):
+            if row["sequence"] != expected:
+                findings.append(Finding(expected, f"entries {expected} to {row['sequence'] - 1} are missing"))
+            elif row["prev_hash"] != previous:
+                findings.append(Finding(expected, "does not follow from the entry before"))
+            if row["hash"] != _seal(row):
+                findings.append(Finding(row["sequence"], "was edited"))
+            previous, expected = row["hash"], row["sequence"] + 1
+        given = transaction.connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'trail'").scalar()
+        if (given or 0) >= expected:
+            findings.append(Finding(expected, f"entries {expected} to {given} are missing at the end"))
+    return findings
+
+
+def recordable(value: Any, *, name: str = "") -> Any:
+    """``value`` as it may stand in the trail: JSON, bodies as size and digest, secrets as ``***``."""
+    if name and _SECRET.search(name) and isinstance(value, str | bytes):
+        return "***"
+    if isinstance(value, dict):
+        return {str(key): recordable(item, name=str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [recordable(item, name=name) for item in value]
+    if isinstance(value, bytes | bytearray):
+        return {"bytes": len(value), "sha256": sha256_bytes(bytes(value))}
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return {"characters": len(value), "sha256": sha256_bytes(value.encode())}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if isinstance(value, datetime):
+        return time_text(value)
+    return f"<{type(value).__name__}>"
+
+
+def _rows(transaction: Transaction) -> Iterator[dict[str, Any]]:
+    for row in transaction.connection.execute(sa.select(tables.trail).order_by(tables.trail.c.sequence)):
+        yield dict(row._mapping)
+
+
+def _seal(row: dict[str, Any]) -> str:
+    sealed = {key: value for key, value in row.items() if key != "hash"}
+    return hashlib.sha256(canonical_json(sealed).encode()).hexdigest()
+
+
+_LAST = sa.select(tables.trail.c.sequence, tables.trail.c.hash).order_by(tables.trail.c.sequence.desc()).limit(1)
+_APPEND = sa.insert(tables.trail)
