@@ -45,6 +45,7 @@ class StepRun:
         self, events: EventLog | None, uploader: Uploader | None, *, drain_s: float, clock_ms: Callable[[], int]
     ) -> None:
         self._events = events
+        self._path = None if events is None else events.path
         self._uploader = uploader
         self._drain_s = drain_s
         self._clock_ms = clock_ms
@@ -53,7 +54,7 @@ class StepRun:
     @property
     def event_log(self) -> Path | None:
         """The local event log, None when nothing is recorded."""
-        return None if self._events is None else self._events.path
+        return self._path
 
     def log_params(self, values: Mapping[str, object], *, on_execution: bool = False) -> None:
         """Settings of the step; each is written once. ``on_execution``: to the execution's run as well."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,4 +192,5 @@ def _end(path: Path, status: str) -> None:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"://[^/@\s]+@", "://", text)  # addresses may carry a password
     return text if len(text) <= 300 else text[:297] + "..."
