@@ -34,14 +34,16 @@ def require(
     return resource
 
 
-def selected(resources: Iterable[Resource], params: Mapping[str, Any]) -> list[Resource]:
-    """Apply the filters that most List operations share: NameContains and the four time bounds.
+def selected(
+    resources: Iterable[Resource], params: Mapping[str, Any], *, name: Callable[[Resource], str] = lambda r: r.name
+) -> list[Resource]:
+    """Apply the filters that most List operations share: NameContains (any case) and the four time bounds.
 
-    ``...After`` and ``...Before`` include the bound itself, as AWS documents for its list operations.
+    The bounds themselves are included. ``name`` gives the name that a resource is listed under.
     """
     found = []
     for resource in resources:
-        if params.get("NameContains", "").lower() not in resource.name.lower():
+        if params.get("NameContains", "").lower() not in name(resource).lower():
             continue
         if not _within(resource.created_at, params.get("CreationTimeAfter"), params.get("CreationTimeBefore")):
             continue
@@ -57,10 +59,11 @@ def ordered(
     *,
     default_by: str = "CreationTime",
     default_order: str = "Descending",
+    name: Callable[[Resource], str] = lambda r: r.name,
 ) -> list[Resource]:
     """Sort by ``SortBy`` (Name, Status, CreationTime or LastModifiedTime) and ``SortOrder``; ties keep their order."""
     keys: dict[str, Callable[[Resource], Any]] = {
-        "Name": lambda r: r.name,
+        "Name": name,
         "Status": lambda r: r.status,
         "CreationTime": lambda r: r.created_at,
         "LastModifiedTime": lambda r: r.modified_at,
