@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -19,10 +20,11 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image
 
-from overflight.imaging.header import Header
+from overflight.imaging.header import Header, read_header
 
 _GPS_IFD, _EXIF_IFD = 0x8825, 0x8769
 _DATE_TIME, _DATE_TIME_ORIGINAL, _OFFSET_ORIGINAL = 0x0132, 0x9003, 0x9011
+_FOCAL_LENGTH_35MM = 0xA405
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 _DJI_NAMESPACE = "dji.com/drone-dji"
 
@@ -38,6 +40,7 @@ class PhotoMetadata:
         altitude_agl_m: Height above the take-off point.
         gimbal_pitch_deg: -90 looks straight down.
         yaw_deg: Compass direction of the camera, -180..180.
+        focal_length_35mm_mm: Focal length as of a 35 mm camera, which gives the field of view.
     """
 
     captured_at: datetime | None = None
@@ -46,38 +49,49 @@ class PhotoMetadata:
     altitude_agl_m: float | None = None
     gimbal_pitch_deg: float | None = None
     yaw_deg: float | None = None
+    focal_length_35mm_mm: float | None = None
+
+
+def read_metadata(path: Path) -> PhotoMetadata:
+    """Metadata of a photograph's file.
+
+    Raises:
+        InputError: it is no JPEG or PNG, or damaged.
+    """
+    return metadata_of(read_header(path.read_bytes(), where=str(path)))
 
 
 def metadata_of(header: Header) -> PhotoMetadata:
     """Metadata of a photograph from its raw EXIF and XMP blocks; never raises on broken ones."""
-    captured_at, position = _from_exif(header.exif)
+    main, details, gps = _exif_blocks(header.exif)
     dji = _dji_values(header.xmp)
-    if position is None:
-        position = _position(_number(dji, "GpsLatitude"), _number(dji, "GpsLongitude", "GpsLongtitude"))
+    position = _position(
+        _degrees(gps.get(_LATITUDE), gps.get(_LATITUDE_REF)), _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF))
+    ) or _position(_number(dji, "GpsLatitude"), _number(dji, "GpsLongitude", "GpsLongtitude"))
+    stamp = details.get(_DATE_TIME_ORIGINAL) or main.get(_DATE_TIME)
+    focal = details.get(_FOCAL_LENGTH_35MM)
     pitch, yaw = _number(dji, "GimbalPitchDegree"), _number(dji, "GimbalYawDegree", "FlightYawDegree")
     return PhotoMetadata(
-        captured_at=captured_at,
+        captured_at=_time(stamp, details.get(_OFFSET_ORIGINAL)),
         latitude_deg=None if position is None else position[0],
         longitude_deg=None if position is None else position[1],
         altitude_agl_m=_number(dji, "RelativeAltitude"),
         gimbal_pitch_deg=pitch if pitch is not None and -180 <= pitch <= 180 else None,
         yaw_deg=yaw if yaw is not None and -360 <= yaw <= 360 else None,
+        focal_length_35mm_mm=float(focal) if isinstance(focal, int) and focal > 0 else None,
     )
 
 
-def _from_exif(exif: bytes) -> tuple[datetime | None, tuple[float, float] | None]:
+def _exif_blocks(exif: bytes) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+    """Tags of the main, the details' and the GPS directory; empty where the block is missing or broken."""
     if not exif:
-        return None, None
+        return {}, {}, {}
     tags = Image.Exif()
     try:
         tags.load(exif)
-        details, gps = tags.get_ifd(_EXIF_IFD), tags.get_ifd(_GPS_IFD)
-        stamp = details.get(_DATE_TIME_ORIGINAL) or tags.get(_DATE_TIME)
+        return dict(tags), dict(tags.get_ifd(_EXIF_IFD)), dict(tags.get_ifd(_GPS_IFD))
     except Exception:  # noqa: BLE001 - Pillow raises many kinds on a broken block; without metadata the photo is still good
-        return None, None
-    latitude = _degrees(gps.get(_LATITUDE), gps.get(_LATITUDE_REF))
-    longitude = _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF))
-    return _time(stamp, details.get(_OFFSET_ORIGINAL)), _position(latitude, longitude)
+        return {}, {}, {}
 
 
 def _time(stamp: Any, offset: Any) -> datetime | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from overflight.data.findings import Finding, errors_of, refuse
 from overflight.data.flights import TABLES, FlightOf, FlightTable, assign_flights, check_table, read_table
@@ -142,7 +143,7 @@ def read_survey(
 
 def write_survey(
     draft: SurveyDraft, target: Path, *, quarantine: bool = False, progress: Progress | None = None
-) -> Survey:
+) -> dict[str, Any]:
     """Write the survey into the new folder ``target``, all or nothing.
 
     Written under a temporary name beside it, ``survey.json`` last, then renamed. Writing the same survey again
@@ -153,6 +154,9 @@ def write_survey(
         target: Folder to be made.
         quarantine: Leave photographs with errors out and list them with their reasons in ``quarantine.jsonl``.
         progress: Called with (photos done, photos in all).
+
+    Returns:
+        Content of ``survey.json`` and ``quarantined``, the number of photographs left out.
 
     Raises:
         InputError: there are errors (with ``quarantine``: errors that concern the survey as a whole), no photograph is
@@ -167,8 +171,10 @@ def write_survey(
             "no photograph without errors is left", where=str(draft.root), cure="Correct the errors listed"
         )
     survey = draft.survey()
+    facts = {**survey.as_dict(), "quarantined": len(draft.faulty)}
     if target.exists() and any(target.iterdir()):
-        return _already_there(survey, target)
+        _require_same(survey, target)
+        return facts
     require_disk(target, sum(photo.record.bytes for photo in good if photo.record) + _SPARE_BYTES)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
@@ -179,7 +185,7 @@ def write_survey(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return survey
+    return facts
 
 
 def _table(root: Path, given: Path | None) -> FlightTable | None:
@@ -268,10 +274,9 @@ def _repeated(photos: Sequence[DraftPhoto]) -> list[Finding]:
     return findings
 
 
-def _already_there(survey: Survey, target: Path) -> Survey:
-    if (target / SURVEY_FILE).exists() and load_manifest(target).digest == survey.digest:
-        return survey
-    raise InputError("the folder is not empty", where=str(target), cure="Give the name of a new folder")
+def _require_same(survey: Survey, target: Path) -> None:
+    if not (target / SURVEY_FILE).exists() or load_manifest(target).digest != survey.digest:
+        raise InputError("the folder is not empty", where=str(target), cure="Give the name of a new folder")
 
 
 def _fill(folder: Path, draft: SurveyDraft, *, survey: Survey, progress: Progress | None) -> None:

@@ -1,0 +1,98 @@
+"""Job ``prepare``: split a survey by flight and cut train and val into tiles; test photographs stay as they are.
+
+Input ``survey``; output ``dataset`` (layout: ``overflight.data.dataset``). The same survey and settings give the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from overflight.data.dataset import DatasetRequest, build_dataset
+from overflight.data.split import PARTS, SplitBy
+from overflight.data.tile import TileRules
+from overflight.imaging.tiles import GRID_PX
+from overflight.jobs.contract import JobFolders
+from overflight.jobs.environ import log_progress, settings_from
+
+INPUT, OUTPUT = "survey", "dataset"
+
+log = logging.getLogger(__name__)
+
+
+class PrepareSettings(BaseModel):
+    """``OVERFLIGHT_SPLIT_BY``, ``_TILE_PX``, ``_OVERLAP_PX``, ``_SEED`` and ``_WORKERS`` (processes; as many as pay by default)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split_by: SplitBy = "flight"
+    tile_px: int = Field(640, ge=64, le=8192)
+    overlap_px: int = Field(128, ge=0, le=4096)
+    seed: int = Field(0, ge=0, lt=2**32)
+    workers: int | None = Field(None, ge=1, le=256)
+
+    @model_validator(mode="after")
+    def _fits(self) -> PrepareSettings:
+        if self.overlap_px > self.tile_px - GRID_PX:
+            raise ValueError(f"an overlap of {self.overlap_px} px does not fit into tiles of {self.tile_px} px")
+        return self
+
+    def request(self) -> DatasetRequest:
+        """For :func:`overflight.data.dataset.build_dataset`."""
+        rules = TileRules(tile_px=self.tile_px, overlap_px=self.overlap_px)
+        return DatasetRequest(split_by=self.split_by, seed=self.seed, rules=rules, workers=self.workers)
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What the job made, for its message and for tracking; ``dataset`` is the content of ``dataset.json``."""
+
+    dataset: dict[str, Any]
+    params: dict[str, str | int]
+    metrics: dict[str, float]
+    message: str
+
+
+def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
+    """Run the job; returns its exit message.
+
+    Raises:
+        InputError: the survey cannot be read, split or trained on.
+        UsageError: a setting is not allowed.
+    """
+    settings = settings_from(environ, PrepareSettings)
+    return prepare(folders.input(INPUT), folders.output(OUTPUT), settings=settings).message
+
+
+def prepare(survey_folder: Path, output: Path, *, settings: PrepareSettings) -> PrepareSummary:
+    """Write the data set into ``output``."""
+    progress = log_progress("images cut")
+    dataset = build_dataset(survey_folder, output, request=settings.request(), progress=progress)
+    for note in dataset["notes"]:
+        log.warning("%s", note)
+    photos, tiles, split = dataset["photos"], dataset["tiles"], dataset["split"]
+    for part in PARTS:
+        log.info("%s: %s (%d photos, %d boxes)", part, ", ".join(split[part]), photos[part], dataset["boxes"][part])
+    message = (
+        f"{tiles['train']} train and {tiles['val']} val tiles from {photos['train'] + photos['val']} photos; "
+        f"{photos['test']} photos of {len(split['test'])} flights held out"
+    )
+    log.info("%s", message)
+    params: dict[str, str | int] = {
+        "split_by": settings.split_by,
+        "tile_px": settings.tile_px,
+        "overlap_px": settings.overlap_px,
+        "seed": settings.seed,
+        "dataset_digest": dataset["digest"],
+        "test_flights": ", ".join(split["test"]),
+    }
+    metrics = {
+        f"{kind}_{part}": float(count) for kind in ("photos", "boxes", "tiles") for part, count in dataset[kind].items()
+    }
+    return PrepareSummary(dataset, params, metrics, message)
