@@ -118,10 +118,6 @@ class BlobFolder:
             path.unlink()
         return blob
 
-    def open(self, sha256: str) -> BinaryIO:
-        """The content, for reading from its begin."""
-        return self.path(sha256).open("rb")
-
     def is_intact(self, sha256: str) -> bool:
         """Whether the content is there and is still what its name says; reads all of it."""
         path = self.path(sha256)

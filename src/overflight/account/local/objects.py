@@ -161,6 +161,11 @@ class ObjectStore:
         self._store = store
         self._clock = clock
         self.blobs = BlobFolder(store.home / "s3")
+        self._uploads = store.home / "s3" / "uploads"
+
+    def parts_folder(self, upload_id: str) -> BlobFolder:
+        """Where the parts of one unfinished upload are kept."""
+        return BlobFolder(self._uploads / upload_id)
 
     def ensure_bucket(self, name: str, *, region: str) -> None:
         """Make the bucket, with versioning, unless it exists."""
@@ -292,11 +297,12 @@ class ObjectStore:
         return [info for info in infos if not intact[info.sha256]]
 
     def sweep(self, *, older_than_s: float = _SWEEP_AGE_S) -> int:
-        """Remove contents and temporary files that no object needs and nobody wrote lately; returns the bytes freed."""
+        """Remove contents, parts and temporary files that nothing needs and nobody wrote lately; bytes freed."""
         limit = time.time() - older_than_s  # file times come from the machine, not from the account's clock
         freed = 0
         with self._store.write() as transaction:  # no object can gain a content while this runs
             used = set(transaction.connection.execute(sa.select(tables.objects.c.sha256).distinct()).scalars())
+            used |= set(transaction.connection.execute(sa.select(tables.uploads.c.upload_id)).scalars())
             for path in self._candidates(used):
                 with contextlib.suppress(FileNotFoundError):
                     status = path.stat()
@@ -308,6 +314,9 @@ class ObjectStore:
     def _candidates(self, used: set[str]) -> Iterator[Path]:
         yield from (path for path in self.blobs.all() if path.name not in used)
         yield from (self.blobs.folder / "tmp").glob("*.tmp")
+        for upload in self._uploads.glob("*"):
+            if upload.name not in used:
+                yield from (path for path in upload.rglob("*") if path.is_file())
 
     def _bucket(self, transaction: Transaction, name: str) -> Bucket:
         bucket = find_bucket(transaction, name)

@@ -6,7 +6,6 @@ Why it survives ``kill -9``: every change is one transaction in write-ahead-log 
 commit is written to the log, which the operating system keeps when the process dies, and each log frame carries a
 checksum, so a torn frame is ignored at the next open. Only a power cut may lose the last commits; it cannot mix old
 and new.
-The file is born complete (made under another name, then linked), so an empty or partial file is always damage.
 """
 
 from __future__ import annotations
@@ -21,18 +20,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from overflight.account.clock import Clock
-from overflight.account.local import tables
-from overflight.errors import OverflightError, ResourceError, StoreError
-
-BUSY_TIMEOUT_S = 30.0
-STATE_FILE = "state.db"
-_RESTORE = "Restore {path} from a copy, or move {home} away and run the command again to start an empty account"
+from overflight.account.local import state_file, tables
 
 
 class ResourceExists(KeyError):  # noqa: N818  # named like the AWS conditions it becomes
@@ -204,18 +198,18 @@ class Store:
 
     def __init__(self, home: Path, *, clock: Clock) -> None:
         self.home = home.absolute()
-        self.path = self.home / STATE_FILE
+        self.path = self.home / state_file.NAME
         self._clock = clock
         self._writing = threading.Lock()
         self._writer: int | None = None
         self._watching = threading.Lock()
         self._watcher: sqlite3.Connection | None = None
-        _make_folder(self.home)
+        state_file.make_folder(self.home)
         if not self.path.exists():
-            _create(self.home, self.path)
-        self._open()
+            state_file.create(self.home, self.path)
         with self._explained():
-            self._check()
+            state_file.check(self.home, self.path)
+        self._open()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -277,7 +271,7 @@ class Store:
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode=rw",
             uri=True,
-            timeout=BUSY_TIMEOUT_S,
+            timeout=state_file.BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
@@ -302,122 +296,6 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            _explain(error, error, home=self.home, path=self.path)
+            state_file.explain(error, error, home=self.home, path=self.path)
         except sa.exc.DBAPIError as error:
-            _explain(error, error.orig, home=self.home, path=self.path)
-
-    def _check(self) -> None:
-        _refuse_truncated(self.home, self.path)
-        connection = self._connect()
-        try:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            connection.close()
-        where = str(self.path)
-        if application != tables.APPLICATION_ID or not set(tables.metadata.tables) <= names:
-            raise StoreError(
-                "is not the state of a local account",
-                where=where,
-                cure=_RESTORE.format(path=self.path, home=self.home),
-            )
-        if version != tables.SCHEMA_VERSION:
-            raise StoreError(
-                f"has schema version {version}, this Overflight reads version {tables.SCHEMA_VERSION}",
-                where=where,
-                cure="Use the Overflight that wrote it, or set OVERFLIGHT_HOME to another folder",
-            )
-
-
-def _explain(error: Exception, origin: object, *, home: Path, path: Path) -> NoReturn:
-    """Raise what the reader can act on for an error of SQLite, or the error itself when it is our own mistake."""
-    code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
-    where, cure = str(path), _RESTORE.format(path=path, home=home)
-    explained: OverflightError
-    if code == sqlite3.SQLITE_FULL:
-        explained = ResourceError("no space left on the disk", where=where, cure="Free some space and run it again")
-    elif code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        explained = StoreError(
-            f"another process has kept the state locked for {BUSY_TIMEOUT_S:.0f} s",
-            where=where,
-            cure="Wait for it to end, or stop it with `overflight down`",
-        )
-    elif code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        explained = StoreError(f"the state file is damaged ({origin})", where=where, cure=cure)
-    elif code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        explained = StoreError(
-            f"the state file cannot be opened for writing ({origin})",
-            where=where,
-            cure="Check owner and mode of the file and of its folder, or set OVERFLIGHT_HOME to another folder",
-        )
-    elif code == sqlite3.SQLITE_IOERR:
-        explained = StoreError(f"the disk failed ({origin})", where=where, cure="Check the disk. " + cure)
-    else:
-        raise error
-    raise explained from error
-
-
-def _make_folder(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"the folder of the local account cannot be made ({error.strerror})",
-            where=str(home),
-            cure="Set OVERFLIGHT_HOME to a folder that can be written",
-        ) from error
-    if not os.access(home, os.W_OK | os.X_OK):
-        raise StoreError(
-            "the folder of the local account cannot be written",
-            where=str(home),
-            cure="Change its mode, or set OVERFLIGHT_HOME to a folder that can be written",
-        )
-
-
-def _create(home: Path, path: Path) -> None:
-    """Make the state file complete under another name, then link it into place; the first of several processes wins."""
-    blobs = home / "s3" / "blobs"
-    if path.with_name(f"{STATE_FILE}-wal").exists() or (blobs.is_dir() and any(blobs.iterdir())):
-        if path.exists():  # another process made it this moment
-            return
-        raise StoreError(
-            "the state file is missing although the folder holds an account",
-            where=str(path),
-            cure=_RESTORE.format(path=path, home=home),
-        )
-    temporary = home / f".{STATE_FILE}.{os.getpid()}-{threading.get_ident()}.tmp"
-    temporary.unlink(missing_ok=True)
-    engine = sa.create_engine(f"sqlite:///{temporary}", poolclass=sa.NullPool)
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            connection.exec_driver_sql(f"PRAGMA application_id={tables.APPLICATION_ID}")
-            connection.exec_driver_sql(f"PRAGMA user_version={tables.SCHEMA_VERSION}")
-            tables.metadata.create_all(connection)
-            connection.commit()
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    except sa.exc.DBAPIError as error:
-        _explain(error, error.orig, home=home, path=path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _refuse_truncated(home: Path, path: Path) -> None:
-    """Refuse a state file that is shorter than its header says, unless the log still holds the missing pages."""
-    log = path.with_name(f"{STATE_FILE}-wal")
-    if log.exists() and log.stat().st_size:
-        return
-    with path.open("rb") as handle:
-        header = handle.read(100)
-    size = path.stat().st_size
-    page_bytes = int.from_bytes(header[16:18], "big")
-    page_bytes = 65536 if page_bytes == 1 else page_bytes
-    expected = int.from_bytes(header[28:32], "big") * page_bytes
-    if len(header) < 100 or (header.startswith(b"SQLite format 3\0") and size < expected):
-        raise StoreError(
-            f"the state file is cut off ({size} of {max(expected, 100)} bytes)",
-            where=str(path),
-            cure=_RESTORE.format(path=path, home=home),
-        )
+            state_file.explain(error, error.orig, home=self.home, path=self.path)

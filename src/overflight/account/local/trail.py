@@ -117,7 +117,7 @@ def entries(transaction: Transaction, *, after: int = 0, limit: int = 1000) -> l
 
 
 def verify(store: Store) -> list[Finding]:
-    """Everything that shows that entries were edited, removed, added or reordered; an empty list for an intact trail."""
+    """Whatever shows that entries were edited, removed, added or reordered; an empty list for an intact trail."""
     findings: list[Finding] = []
     with store.read() as transaction:
         previous, expected = GENESIS, 1
@@ -145,11 +145,15 @@ def recordable(value: Any, *, name: str = "") -> Any:
         return [recordable(item, name=name) for item in value]
     if isinstance(value, bytes | bytearray):
         return {"bytes": len(value), "sha256": sha256_bytes(bytes(value))}
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         return {"characters": len(value), "sha256": sha256_bytes(value.encode())}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, str | bool | int) or value is None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, str | bool | int | float) or value is None:
         return value
     if isinstance(value, datetime):
         return time_text(value)

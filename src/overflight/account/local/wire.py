@@ -32,7 +32,7 @@ SERVICE_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "events": ("events",),
         "logs": ("logs",),
-        "s3": ("s3", "s3_listing", "s3_multipart"),
+        "s3": ("s3_buckets", "s3", "s3_listing", "s3_multipart"),
         "sagemaker": ("pipelines", "jobs", "registry", "endpoints"),
         "sagemaker-runtime": ("runtime",),
         "sts": ("sts",),
@@ -108,6 +108,7 @@ class Call:
         prepared: What the operation's ``prepare`` returned, else None.
         notes: Put into the trail instead of the parameters of the same name.
         emitted: Events to publish when the call succeeds.
+        cleanups: Run after the commit; what a kill prevents must be harmless to leave.
         request_id: Identifies the call in response and trail.
     """
 
@@ -120,6 +121,7 @@ class Call:
     prepared: Any = None
     notes: dict[str, Any] = field(default_factory=dict)
     emitted: list[Emitted] = field(default_factory=list)
+    cleanups: list[Callable[[], object]] = field(default_factory=list)
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def emit(self, *, source: str, detail_type: str, detail: dict[str, Any], resources: tuple[str, ...] = ()) -> None:
@@ -210,6 +212,8 @@ def perform(call: Call) -> dict[str, Any]:
         with call.account.store.write() as transaction:
             _record(transaction, call, known, error=error.code, message=error.message)
         raise
+    for cleanup in call.cleanups:
+        cleanup()
     if known.starts_work:
         _start_supervisor(call.account)
     return response
@@ -272,6 +276,7 @@ class _Http:
     status_code: int
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes = b""
+    raw: None = None
 
 
 class Wire:
@@ -313,7 +318,8 @@ class Wire:
         except AwsError as error:
             failed = {"Error": {"Code": error.code, "Message": error.message}}
             return _Http(error.status), {**failed, "ResponseMetadata": _response_metadata(request_id, error.status)}
-        status = int(model.http.get("responseCode", 200))
+        own = parsed.get("ResponseMetadata", {})
+        status = int(own.get("HTTPStatusCode", model.http.get("responseCode", 200)))
         if model.has_streaming_output:
             parsed = _stream(parsed, model)
         return _Http(status), {**parsed, "ResponseMetadata": _response_metadata(request_id, status)}

@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from overflight.account.local.login import ROLE_PREFIX
-from overflight.account.local.wire import Call, operation
+from overflight.account.local.authorise import PERSONAS
+from overflight.account.local.login import ROLE_PREFIX, assume
+from overflight.account.local.wire import AwsError, Call, operation
+
+_SESSION_NAME = re.compile(r"^[\w+=,.@-]{2,64}$")
+_LONGEST_S = 12 * 3600
 
 
 @operation("sts", "GetCallerIdentity")
 def get_caller_identity(call: Call) -> dict[str, Any]:
     """Account, ARN and user id of the caller."""
     caller = call.caller
-    return {"UserId": f"{ROLE_PREFIX}{caller.role}:{caller.user}", "Account": caller.account_id, "Arn": caller.arn}
+    return {"UserId": _user_id(caller.role, caller.user), "Account": caller.account_id, "Arn": caller.arn}
+
+
+@operation("sts", "AssumeRole")
+def assume_role(call: Call) -> dict[str, Any]:
+    """Temporary keys of a role; a client made with them in any session to this account acts as that role."""
+    name = call.params["RoleSessionName"]
+    if not _SESSION_NAME.match(name):
+        raise AwsError("ValidationError", "roleSessionName must have 2 to 64 letters, digits or any of _+=,.@-")
+    duration_s = call.params.get("DurationSeconds", 3600)
+    if not 900 <= duration_s <= _LONGEST_S:
+        raise AwsError("ValidationError", f"durationSeconds must be from 900 to {_LONGEST_S}")
+    role = _persona(call)
+    keys = assume(call.account, call.transaction, role=role, user=name, duration_s=duration_s)
+    arn = f"arn:aws:sts::{call.account.account_id}:assumed-role/{ROLE_PREFIX}{role}/{name}"
+    return {
+        "Credentials": {
+            "AccessKeyId": keys.access_key_id,
+            "SecretAccessKey": keys.secret_access_key,
+            "SessionToken": keys.session_token,
+            "Expiration": keys.expires_at,
+        },
+        "AssumedRoleUser": {"AssumedRoleId": _user_id(role, name), "Arn": arn},
+    }
+
+
+def _persona(call: Call) -> str:
+    wanted = call.params["RoleArn"]
+    prefix = call.account.role_arn("")
+    role = str(wanted.removeprefix(prefix))
+    if not wanted.startswith(prefix) or role not in PERSONAS:
+        raise AwsError(
+            "AccessDenied",
+            f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {wanted}: "
+            f"the roles of this account are {', '.join(prefix + name for name in PERSONAS)}",
+            403,
+        )
+    return role
+
+
+def _user_id(role: str, user: str) -> str:
+    return f"{ROLE_PREFIX}{role}:{user}"

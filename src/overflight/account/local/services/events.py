@@ -1,0 +1,77 @@
+"""EventBridge: putting events on the bus."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from overflight.account.local.events import DEFAULT_BUS, publish
+from overflight.account.local.wire import AwsError, Call, operation
+
+_MOST_ENTRIES = 10
+_LARGEST_BYTES = 256 * 1024
+
+
+@operation("events", "PutEvents")
+def put_events(call: Call) -> dict[str, Any]:
+    """Publish up to ten events; each that cannot be published is answered with its error, the others go out."""
+    entries = call.params["Entries"]
+    if not 1 <= len(entries) <= _MOST_ENTRIES:
+        raise AwsError("ValidationException", f"Member must have length between 1 and {_MOST_ENTRIES}: entries")
+    if sum(_size_bytes(entry) for entry in entries) > _LARGEST_BYTES:
+        raise AwsError(
+            "ValidationException", f"Total size of the entries in the request is over {_LARGEST_BYTES} bytes"
+        )
+    answers = [_put(call, entry) for entry in entries]
+    return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
+
+
+def _put(call: Call, entry: dict[str, Any]) -> dict[str, str]:
+    for name in ("Source", "DetailType", "Detail"):
+        if not entry.get(name):
+            return _error("InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument.")
+    if entry["Source"].startswith("aws."):
+        return _error("NotAuthorizedForSourceException", "Not authorized for the source.")
+    if entry.get("EventBusName", DEFAULT_BUS) != DEFAULT_BUS:
+        return _error("ResourceNotFoundException", f"Event bus {entry['EventBusName']} does not exist.")
+    try:
+        detail = json.loads(entry["Detail"], parse_constant=_refuse_constant)
+    except ValueError:
+        detail = None
+    if not isinstance(detail, dict):
+        return _error("MalformedDetail", "Detail is malformed.")
+    event_id = publish(
+        call.transaction,
+        time=_moment(call, entry.get("Time")),
+        source=entry["Source"],
+        detail_type=entry["DetailType"],
+        detail=detail,
+        resources=entry.get("Resources", []),
+    )
+    return {"EventId": event_id}
+
+
+def _moment(call: Call, given: datetime | str | float | None) -> datetime:
+    """When it happened: botocore takes datetimes, ISO texts and seconds since 1970; without a zone it is UTC."""
+    if given is None:
+        return call.account.clock()
+    if isinstance(given, str):
+        given = datetime.fromisoformat(given)
+    elif not isinstance(given, datetime):
+        given = datetime.fromtimestamp(given, UTC)
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def _size_bytes(entry: dict[str, Any]) -> int:
+    """AWS's sum: 14 bytes for a given time, and the UTF-8 of source, type, detail and resources."""
+    texts = [entry.get(name, "") for name in ("Source", "DetailType", "Detail")] + list(entry.get("Resources", []))
+    return (14 if "Time" in entry else 0) + sum(len(text.encode()) for text in texts)
+
+
+def _error(code: str, message: str) -> dict[str, str]:
+    return {"ErrorCode": code, "ErrorMessage": message}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
