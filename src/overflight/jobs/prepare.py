@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class PrepareSettings(BaseModel):
-    """``OVERFLIGHT_SPLIT_BY``, ``_TILE_PX``, ``_OVERLAP_PX``, ``_SEED`` and ``_WORKERS`` (processes; as many as pay by default)."""
+    """``OVERFLIGHT_SPLIT_BY``, ``_TILE_PX``, ``_OVERLAP_PX``, ``_SEED`` and ``_WORKERS`` (None: as many as pay)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
