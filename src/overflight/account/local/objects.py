@@ -75,7 +75,8 @@ class ObjectInfo:
 
 def object_info(row: Any) -> ObjectInfo:
     """A row of the table ``objects`` as a value."""
-    fields = {name: row._mapping[name] for name in ObjectInfo.__dataclass_fields__}
+    columns = row._mapping
+    fields = {name: columns[name] for name in ObjectInfo.__dataclass_fields__}
     fields["metadata"] = json.loads(fields["metadata"])
     fields["last_modified"] = datetime.fromisoformat(fields["last_modified"])
     return ObjectInfo(**fields)

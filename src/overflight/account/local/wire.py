@@ -293,12 +293,12 @@ class Wire:
 
     def attach(self, emitter: BaseEventHooks) -> None:
         """Answer the calls of every client made with this emitter from now on."""
-        emitter.register_first("before-parameter-build", self._remember, unique_id="overflight-remember")
+        emitter.register_first("provide-client-params", self._remember, unique_id="overflight-remember")
         answer: Callable[..., Any] = self._answer  # what it returns is the response, which the stubs do not know
         emitter.register_first("before-call", answer, unique_id="overflight-answer")
 
     def _remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        """Keep the caller's parameters as they came: later handlers of botocore rewrite them for HTTP."""
+        """Keep the parameters as they came from the caller: botocore's own handlers rewrite them for HTTP afterwards."""
         context[_CONTEXT_KEY] = _copy(params)
 
     def _answer(
