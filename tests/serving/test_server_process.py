@@ -113,6 +113,7 @@ def test_a_server_that_is_idle_ends_at_once(start_server, model_folder):
         probe.connect(("127.0.0.1", int(idle.url.rsplit(":", 1)[1])))
 
 
+@pytest.mark.usefixtures("root_logger")
 @pytest.mark.parametrize(
     ("environment", "arguments", "says"),
     [
@@ -122,7 +123,7 @@ def test_a_server_that_is_idle_ends_at_once(start_server, model_folder):
     ],
     ids=["a word", "out of range", "an unknown argument"],
 )
-def test_settings_that_cannot_be_used_are_named(monkeypatch, capfd, root_logger, environment, arguments, says):
+def test_settings_that_cannot_be_used_are_named(monkeypatch, capfd, environment, arguments, says):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(arguments) == 2
