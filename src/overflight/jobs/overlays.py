@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 
 from overflight.files import write_bytes
 from overflight.imaging.codecs import encode_jpeg
-from overflight.imaging.draw import draw_detections
+from overflight.imaging.draw import class_colours, draw_detections
 from overflight.serving.detections import Detections
 
 LONGEST_SIDE_PX = 1920
-_DASH_PX = 6
-_TRUTH_RGB = (255, 255, 255)
-_SHADOW_RGB = (0, 0, 0)
 
 
 class Overlays:
@@ -53,11 +50,15 @@ class Overlays:
         if image["id"] not in self._chosen:
             return
         scale = min(1.0, LONGEST_SIDE_PX / max(rgb.shape[:2]))
-        picture = _scaled(rgb, scale)
-        draw_truth(picture, np.array(self._boxes[image["id"]], dtype=np.float64).reshape(-1, 4) * scale)
         kept = found.scores >= self._threshold
-        labels = [self._classes[index] for index in found.class_ids[kept]]
-        picture = draw_detections(picture, found.boxes_xyxy_px[kept] * scale, labels, found.scores[kept])
+        picture = draw_detections(
+            _scaled(rgb, scale),
+            found.boxes_xyxy_px[kept] * scale,
+            [self._classes[index] for index in found.class_ids[kept]],
+            found.scores[kept],
+            class_colours(self._classes),
+            truth=np.array(self._boxes[image["id"]], dtype=np.float64).reshape(-1, 4) * scale,
+        )
         stem = PurePosixPath(str(image["file_name"])).with_suffix("").as_posix().replace("/", "_")
         write_bytes(self._folder / f"{stem}.jpg", encode_jpeg(picture, 90))
 
@@ -81,24 +82,8 @@ def choose_photos(images: Sequence[Mapping[str, Any]], count: int) -> frozenset[
     )
 
 
-def draw_truth(rgb: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.float64]) -> None:
-    """Draw dashed white boxes (N, 4) with a dark shadow into ``rgb`` (H, W, 3), in place."""
-    for x1, y1, x2, y2 in np.rint(boxes_xyxy_px).astype(int).tolist():
-        for start, end in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
-            _dashed_line(rgb, start, end)
-
-
-def _dashed_line(rgb: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int]) -> None:
-    length = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
-    stops = np.linspace(0, 1, max(2, 2 * round(length / (2 * _DASH_PX)) + 2))
-    points = np.rint(np.array(start) + stops[:, None] * (np.array(end) - np.array(start))).astype(int).tolist()
-    for index in range(0, len(points) - 1, 2):
-        cv2.line(rgb, points[index], points[index + 1], _SHADOW_RGB, 3)
-        cv2.line(rgb, points[index], points[index + 1], _TRUTH_RGB, 1)
-
-
 def _scaled(rgb: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     if scale >= 1:
-        return rgb.copy()
+        return rgb
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
