@@ -298,7 +298,7 @@ class Wire:
         emitter.register_first("before-call", answer, unique_id="overflight-answer")
 
     def _remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        """Keep the parameters as they came from the caller: botocore's own handlers rewrite them for HTTP afterwards."""
+        """Keep the parameters as the caller gave them: botocore's own handlers rewrite them for HTTP afterwards."""
         context[_CONTEXT_KEY] = _copy(params)
 
     def _answer(
