@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from overflight.errors import InputError, ResourceError
+from overflight.errors import InputError, JobError, ResourceError
 from overflight.tracking.database import artifact_location, ensure_database, open_client
 from overflight.tracking.events import pending_logs, read_events
 from overflight.tracking.reading import close_execution, find_execution_run
@@ -24,6 +24,10 @@ from overflight.tracking.settings import TrackingSettings, local_tracking_uri, t
 from overflight.tracking.uploader import replay
 
 SURVEY, DATASET = "5" * 64, "d" * 64
+
+
+class StoppedError(JobError):
+    exit_code = 143
 
 
 def run_of(tracking, name="Train"):
@@ -134,8 +138,14 @@ def test_many_values_at_once_are_cut_into_calls(tracking, tmp_path):
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(None, "FINISHED"), (ValueError("bad"), "FAILED"), (SystemExit(143), "KILLED"), (KeyboardInterrupt(), "KILLED")],
-    ids=["normally", "by an error", "stopped", "interrupted"],
+    [
+        (None, "FINISHED"),
+        (ValueError("bad"), "FAILED"),
+        (SystemExit(143), "KILLED"),
+        (StoppedError("asked to"), "KILLED"),
+        (KeyboardInterrupt(), "KILLED"),
+    ],
+    ids=["normally", "by an error", "stopped", "stopped between two batches", "interrupted"],
 )
 def test_the_end_of_the_job_is_the_end_of_the_run(tracking, tmp_path, error, status):
     with (

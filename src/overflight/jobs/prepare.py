@@ -14,12 +14,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from overflight.data.dataset import DatasetRequest, build_dataset
+from overflight.data.dataset import DATASET_FILE, TRUTH_FILE, DatasetRequest, build_dataset
+from overflight.data.manifest import load_manifest
 from overflight.data.split import PARTS, SplitBy
 from overflight.data.tile import TileRules
 from overflight.imaging.tiles import GRID_PX
 from overflight.jobs.contract import JobFolders
 from overflight.jobs.environ import log_progress, settings_from
+from overflight.jobs.tracked import log_survey, open_tracking, source_uri
 
 INPUT, OUTPUT = "survey", "dataset"
 
@@ -67,7 +69,16 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         UsageError: a setting is not allowed.
     """
     settings = settings_from(environ, PrepareSettings)
-    return prepare(folders.input(INPUT), folders.output(OUTPUT), settings=settings).message
+    output = folders.output(OUTPUT)
+    with open_tracking(folders, environ, step="prepare", seed=settings.seed) as tracking:
+        survey = folders.input(INPUT)
+        summary = prepare(survey, output, settings=settings)
+        tracking.log_params(summary.params)
+        tracking.log_metrics(summary.metrics)
+        log_survey(tracking, load_manifest(survey).as_dict(), source=source_uri(folders, INPUT))
+        for name in (DATASET_FILE, TRUTH_FILE):
+            tracking.log_artifacts(output / name, "dataset")
+    return summary.message
 
 
 def prepare(survey_folder: Path, output: Path, *, settings: PrepareSettings) -> PrepareSummary:

@@ -59,10 +59,11 @@ def log_dataset(run: StepRun, dataset: Mapping[str, Any], *, source: str, contex
 
 
 def source_uri(folders: JobFolders, name: str) -> str:
-    """S3 address of the processing input ``name``; its folder when the job was started without a service."""
+    """S3 address of the processing input ``name``; its folder for training channels and jobs without a service."""
     path = folders.root / "config" / "processingjobconfig.json"
     if path.exists():
         for given in json.loads(path.read_text()).get("ProcessingInputs", []):
             if given.get("InputName") == name and "S3Input" in given:
                 return str(given["S3Input"]["S3Uri"])
-    return str(folders.root / "processing" / "input" / name)
+    channel = folders.root / "input" / "data" / name
+    return str(channel if channel.exists() else folders.root / "processing" / "input" / name)

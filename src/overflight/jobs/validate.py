@@ -21,6 +21,7 @@ from overflight.data.tile import cores
 from overflight.files import write_json
 from overflight.jobs.contract import JobFolders
 from overflight.jobs.environ import log_progress, settings_from
+from overflight.jobs.tracked import log_survey, open_tracking, source_uri
 
 INPUT, OUTPUT = "survey", "report"
 REPORT_FILE, DECISION_FILE = "report.json", "decision.json"
@@ -56,7 +57,15 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         UsageError: a setting is not allowed.
     """
     settings = settings_from(environ, ValidateSettings)
-    return validate(folders.input(INPUT), folders.output(OUTPUT), settings=settings).message
+    output = folders.output(OUTPUT)
+    with open_tracking(folders, environ, step="validate") as tracking:
+        summary = validate(folders.input(INPUT), output, settings=settings)
+        tracking.log_params(summary.params, on_execution=True)
+        tracking.log_metrics(summary.metrics)
+        tracking.set_tag("overflight.passed", str(summary.decision["passed"]).lower())
+        log_survey(tracking, summary.report.survey.as_dict(), source=source_uri(folders, INPUT))
+        tracking.log_artifacts(output)
+    return summary.message
 
 
 def validate(survey_folder: Path, output: Path, *, settings: ValidateSettings) -> ValidateSummary:

@@ -30,6 +30,8 @@ __all__ = ["RunFacts", "StepRun", "close_execution", "find_execution_run", "now_
 Context = Literal["training", "validation", "test"]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+_STOPPED = 143  # exit code of a program that SIGTERM ended
+
 log = logging.getLogger(__name__)
 
 
@@ -146,7 +148,8 @@ class StepRun:
         if kind is None:
             self.finish("FINISHED")
         else:
-            self.finish("FAILED" if issubclass(kind, Exception) else "KILLED")
+            stopped = not issubclass(kind, Exception) or getattr(error, "exit_code", 0) == _STOPPED
+            self.finish("KILLED" if stopped else "FAILED")
 
     def _append(self, kind: str, body: dict[str, Any]) -> None:
         if self._events is None:
