@@ -18,7 +18,7 @@ from overflight.cli.app import App, json_option, pass_app
 @click.option("--split-by", type=click.Choice(["flight", "time-gap"]), default="flight", show_default=True)
 @json_option
 @pass_app
-def demo(app: App, *, as_json: bool, **given: Any) -> None:
+def demo(app: App, /, *, as_json: bool, **given: Any) -> None:
     """Survey, train, evaluate, approve, deploy, predict: a model's life on this machine, left serving."""
     from overflight.cli.output import emit_json, progress_view
     from overflight.lifecycle.demo import DemoSettings, run_demo

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from overflight.cli.app import App, json_option, pass_app
+
+if TYPE_CHECKING:
+    from overflight.lifecycle.predict import Format
 
 
 @click.command()
@@ -114,7 +118,7 @@ def delete(app: App, name: str, *, as_json: bool) -> None:
 @json_option
 @pass_app
 def predict(
-    app: App, endpoint: str, photos: tuple[Path, ...], *, out: Path, form: str, no_overlays: bool, as_json: bool
+    app: App, endpoint: str, photos: tuple[Path, ...], *, out: Path, form: Format, no_overlays: bool, as_json: bool
 ) -> None:
     """Send photos (files or folders) to an endpoint; writes detections and pictures with boxes below --out."""
     from overflight.cli.output import emit_json, emit_rows, progress_view
@@ -131,9 +135,9 @@ def predict(
             out=out,
             form=form,
             progress=progress,
-            overlays=not no_overlays,  # type: ignore[arg-type]  # click.Choice
+            overlays=not no_overlays,
         )
-    rows = [{"photo": item.photo, "objects": item.detections.counts(), "overlay": item.overlay or ""} for item in found]
+    rows = [{"photo": item.photo, "objects": item.counts, "overlay": item.overlay or ""} for item in found]
     if as_json:
         emit_json({"endpoint": endpoint, "out": out, "format": form, "photos": rows})
     else:

@@ -28,7 +28,7 @@ from overflight.errors import OverflightError
 @click.option("--as", "role", metavar="ROLE", help="Role to act as, e.g. data-scientist, ml-engineer, approver.")
 @click.option("--verbose", "-v", is_flag=True, help="Show log lines of the library.")
 @click.pass_context
-def cli(context: click.Context, *, verbose: bool, **options: Any) -> None:
+def cli(context: click.Context, /, *, verbose: bool, **options: Any) -> None:
     """Drone photographs in, a governed object detector out.
 
     Start with `overflight demo`. Everything lives in ./.overflight until you choose `--platform aws`.

@@ -53,7 +53,7 @@ def run() -> None:
 @click.option("--no-wait", is_flag=True, help="Return as soon as the run has started.")
 @json_option
 @pass_app
-def train(app: App, *, survey: str, no_wait: bool, as_json: bool, **given: Any) -> None:
+def train(app: App, /, *, survey: str, no_wait: bool, as_json: bool, **given: Any) -> None:
     """Run the training pipeline: validate, prepare, train, evaluate, gate, register."""
     from overflight.cli.output import emit_facts, emit_json, progress_view
     from overflight.lifecycle.runs import describe_run, follow, start_run

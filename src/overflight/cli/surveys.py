@@ -87,7 +87,7 @@ def show(app: App, name: str, *, as_json: bool) -> None:
 @click.option("--class-mix", metavar="CLASS=W,...", help="Drift: weights of classes, e.g. truck=3,person=0.2.")
 @json_option
 @pass_app
-def synth(app: App, *, out: Path | None, size: str, as_json: bool, **knobs: Any) -> None:
+def synth(app: App, /, *, out: Path | None, size: str, as_json: bool, **knobs: Any) -> None:
     """Make a synthetic survey: procedural scenes from above with exact labels, EXIF and DJI metadata."""
     from overflight.cli.output import emit_facts, emit_json, progress_view
     from overflight.lifecycle.surveys import synthesise_survey

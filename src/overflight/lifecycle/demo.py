@@ -22,7 +22,7 @@ from overflight.lifecycle.progress import Progress, Stages
 from overflight.lifecycle.runs import follow, start_run
 from overflight.lifecycle.surveys import SurveyVersion, add_survey, manifest_of
 from overflight.lifecycle.system import tracking_uri
-from overflight.tracking.runs import find_execution_run
+from overflight.tracking.reading import find_execution_run
 
 ENDPOINT = "demo"
 GROUP = "overflight-demo"
@@ -152,7 +152,7 @@ def _summary(
     predictions: list[Prediction],
 ) -> dict[str, Any]:
     map50 = package["metrics"]["map50"]
-    run = find_execution_run(tracking_uri(context), execution_arn.rsplit("/", 1)[1])
+    run = find_execution_run(tracking_uri(context), execution_arn.rsplit("/", 1)[1], experiment=GROUP)
     return {
         "map50": map50["value"],
         "map50_interval": [map50.get("low"), map50.get("high")],

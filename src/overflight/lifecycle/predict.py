@@ -5,7 +5,7 @@ Does not know what the model does; photographs above the endpoint's body limit a
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ from overflight.imaging.geo import CameraPose
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.serving.client import join_parts, split_for_limit
+from overflight.serving.detections import Detections
 from overflight.serving.formats import write_predictions
-from overflight.serving.schema import Detections, detections_from_json
+from overflight.serving.schema import detections_from_json
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 Format = Literal["json", "coco", "yolo", "geojson"]
@@ -44,6 +45,12 @@ class Prediction:
     photo: Path
     detections: Detections
     overlay: Path | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Objects found by class, the most frequent first."""
+        names = Counter(self.detections.classes[int(index)] for index in self.detections.class_ids)
+        return dict(names.most_common())
 
 
 def find_photos(paths: Iterable[Path]) -> list[Path]:
@@ -111,10 +118,10 @@ def predict(
     return done
 
 
-def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], dict[str, Any]]:
+def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], Detections]:
     runtime = context.client("sagemaker-runtime")
 
-    def send(body: bytes, where: str) -> dict[str, Any]:
+    def send(body: bytes, where: str) -> Detections:
         kind = _CONTENT_TYPES.get(body[:2])
         if kind is None:
             raise InputError("is neither a JPEG nor a PNG file", where=where, cure="Convert it to JPEG and try again")
@@ -125,7 +132,7 @@ def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], dict[str,
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             if code == "ModelError" and error.response.get("OriginalStatusCode") == 400:
-                raise InputError(error.response.get("OriginalMessage", message), where=where) from error
+                raise InputError(str(error.response.get("OriginalMessage", message)), where=where) from error
             if code in {"ValidationError", "ValidationException"} and "not found" in message:
                 raise NotFoundError(
                     "there is no such endpoint", where=endpoint, cure="See: overflight endpoints list"
@@ -133,17 +140,17 @@ def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], dict[str,
             raise JobError(
                 message, where=f"endpoint {endpoint}, {where}", cure=f"See: overflight endpoints show {endpoint}"
             ) from error
-        return dict(json.loads(answer["Body"].read()))
+        return detections_from_json(answer["Body"].read(), where=f"answer of endpoint {endpoint} for {where}")
 
     return send
 
 
-def _detect(photo: Path, send: Callable[[bytes, str], dict[str, Any]], *, max_bytes: int) -> Detections:
+def _detect(photo: Path, send: Callable[[bytes, str], Detections], *, max_bytes: int) -> Detections:
     body = photo.read_bytes()
     if len(body) <= max_bytes:
-        return detections_from_json(send(body, str(photo)))
+        return send(body, str(photo))
     parts = split_for_limit(body, max_bytes=max_bytes, overlap_px=256)
-    return join_parts(parts, [detections_from_json(send(part.content, str(photo))) for part in parts])
+    return join_parts(parts, [send(part.content, str(photo)) for part in parts])
 
 
 def _overlay(photo: Path, detections: Detections) -> Any:

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from overflight.errors import JobError, NotFoundError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
-from overflight.pipelines.check import check_definition
+from overflight.pipelines.check import require_valid
 from overflight.pipelines.definition import to_json
 from overflight.pipelines.train import TrainPipelineConfig, train_pipeline
 from overflight.settings import Settings
@@ -75,16 +75,10 @@ def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
     """Create the training pipeline, or update it when its definition has changed.
 
     Raises:
-        JobError: the definition fails our own checks (never sent in that case).
+        UsageError: the definition fails our own checks (nothing was sent).
     """
     definition, role_arn = training_definition(context.settings, name=name), _role(context.settings)
-    errors = [finding for finding in check_definition(json.loads(definition)) if finding.severity == "error"]
-    if errors:
-        raise JobError(
-            "; ".join(f"{finding.path}: {finding.message}" for finding in errors),
-            where=f"pipeline {name}",
-            cure="This is a fault of Overflight: please report it with this message",
-        )
+    require_valid(json.loads(definition))
     sagemaker = context.client("sagemaker")
     try:
         current = sagemaker.describe_pipeline(PipelineName=name)

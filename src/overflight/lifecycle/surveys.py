@@ -22,7 +22,6 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 
 PREFIX = "surveys/"
-_NAME_ALPHABET = set("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,6 @@ def add_survey(
         UsageError: the name cannot be used.
         InputError: photographs or labels cannot be used and ``quarantine`` is off; the message lists them.
     """
-    if not name or set(name) - _NAME_ALPHABET:
-        raise UsageError(
-            "a survey's name has lower-case letters, digits, - and _ only",
-            where=name or "(empty name)",
-            cure=f"Try --name {''.join(c if c in _NAME_ALPHABET else '-' for c in name.lower()) or 'harbour'}",
-        )
     draft = read_survey(source, name=name, progress=lambda done, total: progress.update("photos read", done, total))
     s3 = context.client("s3")
     bucket = context.settings.bucket
@@ -87,9 +80,8 @@ def add_survey(
                 last=("survey.json",),
                 progress=lambda done, total: progress.update("files stored", done, total),
             )
-    return SurveyVersion(
-        name, facts["digest"], f"s3://{bucket}/{prefix}", facts, quarantined=int(facts.get("quarantined", 0))
-    )
+    quarantined = int(facts.pop("quarantined"))
+    return SurveyVersion(name, facts["digest"], f"s3://{bucket}/{prefix}", facts, quarantined)
 
 
 def synthesise_survey(target: Path, *, progress: Progress, **knobs: Any) -> dict[str, Any]:

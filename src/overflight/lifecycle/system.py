@@ -14,6 +14,7 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import list_endpoints
 from overflight.lifecycle.runs import list_runs, stop_run
 from overflight.tracking.server import MlflowServer, server_status, start_server, stop_server
+from overflight.tracking.settings import local_tracking_uri
 
 
 def status(context: Context) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def down(context: Context) -> dict[str, Any]:
 
 def tracking_uri(context: Context) -> str:
     """MLflow tracking URI of the account: the local SQLite file."""
-    return f"sqlite:///{mlflow_folder(context) / 'mlflow.db'}"
+    return local_tracking_uri(context.settings.home_path)
 
 
 def mlflow_folder(context: Context) -> Path:

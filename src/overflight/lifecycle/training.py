@@ -41,6 +41,6 @@ def training_parameters(
         "SurveyUri": version.uri,
         "ModelPackageGroup": default_group,
         "MlflowTrackingUri": tracking_uri(context),
-        "MlflowExperiment": default_group,
+        "MlflowExperiment": version.name,
     }
     return parameters | {_PARAMETER_BY_OPTION[option]: value for option, value in given.items()}
