@@ -80,7 +80,7 @@ def to_document(found: Detections) -> dict[str, object]:
 
 
 def from_json(text: bytes | str, *, where: str = "answer of the endpoint") -> Detections:
-    """Read an answer.
+    """Read an answer from the bytes or text of its JSON.
 
     Raises:
         InputError: not the schema; the message names the field.
