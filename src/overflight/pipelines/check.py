@@ -99,15 +99,15 @@ def _check_parameters(parameters: Any) -> Iterator[Finding]:
         return
     if len(parameters) > _MAX_PARAMETERS:
         yield Finding("Parameters", f"{len(parameters)} parameters: at most {_MAX_PARAMETERS} allowed")
-    names = Counter(entry.get("Name") for entry in parameters if isinstance(entry, Mapping))
+    names = Counter(str(entry.get("Name")) for entry in parameters if isinstance(entry, Mapping))
     for index, entry in enumerate(parameters):
         if not isinstance(entry, Mapping):
             yield Finding(f"Parameters[{index}]", "an object is needed")
             continue
         name = entry.get("Name")
         path = f"Parameters.{name}" if isinstance(name, str) and name else f"Parameters[{index}]"
-        if names[name] > 1:
-            yield Finding(path, f"is declared {names[name]} times")
+        if names[str(name)] > 1:
+            yield Finding(path, f"is declared {names[str(name)]} times")
         yield from _check_parameter(entry, path)
 
 
@@ -117,7 +117,7 @@ def _check_parameter(entry: Mapping[str, Any], path: str) -> Iterator[Finding]:
         yield Finding(path, f"the name {name!r} does not match {_NAME.pattern}")
     for member in entry.keys() - {"Name", "Type", "DefaultValue", "EnumValues"}:
         yield Finding(f"{path}.{member}", "is not a member of a parameter")
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         yield Finding(f"{path}.Type", f"{kind!r} is not one of {', '.join(_TYPES)}")
         return
     default = entry.get("DefaultValue")

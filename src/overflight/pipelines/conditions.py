@@ -50,7 +50,7 @@ def _check_condition_step(node: Node, names: Lookup, path: str) -> Iterator[Find
 
 
 def _check_condition(condition: Any, names: Lookup, path: str) -> Iterator[Finding]:
-    kind = condition.get("Type") if isinstance(condition, Mapping) else None
+    kind = str(condition.get("Type")) if isinstance(condition, Mapping) else ""
     if kind in COMPARISONS:
         yield from _check_members(condition, {"LeftValue", "RightValue"}, path)
         yield from _check_operands(condition, names, path)

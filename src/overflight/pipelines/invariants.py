@@ -117,7 +117,8 @@ def _check_property_files(node: Node, outputs: Any, path: str) -> Iterator[Findi
     if not isinstance(files, list):
         yield Finding(path, "a list is needed")
         return
-    existing = {entry.get("OutputName") for entry in outputs or () if isinstance(entry, Mapping)}
+    listed = outputs if isinstance(outputs, list) else []
+    existing = [entry.get("OutputName") for entry in listed if isinstance(entry, Mapping)]
     yield from _check_unique(files, "PropertyFileName", path)
     for index, entry in enumerate(files):
         if not isinstance(entry, Mapping) or entry.keys() != {"PropertyFileName", "OutputName", "FilePath"}:
@@ -190,7 +191,7 @@ def _check_retry(policy: Mapping[str, Any], path: str) -> Iterator[Finding]:
         yield Finding(f"{path}.ExceptionType", "a list with at least one exception is needed")
     else:
         for name in exceptions:
-            if name not in RETRY_EXCEPTIONS:
+            if not _is_text(name) or name not in RETRY_EXCEPTIONS:
                 yield Finding(f"{path}.ExceptionType", f"{name!r} is not one of {', '.join(sorted(RETRY_EXCEPTIONS))}")
     if (policy.get("MaxAttempts") is None) == (policy.get("ExpireAfterMin") is None):
         yield Finding(path, "exactly one of MaxAttempts and ExpireAfterMin is needed")

@@ -43,18 +43,19 @@ _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 
 SURVEY = Parameter("SurveyUri")
-MODEL = Parameter("Model", "String", "yolo11n", ("yolo11n", "yolo11s", "yolo11m", "yolo11l", "yolo11x"))
-IMAGE_SIZE = Parameter("ImageSize", "Integer", 640)
-EPOCHS = Parameter("Epochs", "Integer", 100)
-BATCH = Parameter("Batch", "Integer", 16)
+# Model "recipe" and the numbers 0 leave the choice to the recipe.
+MODEL = Parameter("Model", "String", "recipe")
+IMAGE_SIZE = Parameter("ImageSize", "Integer", 0)
+EPOCHS = Parameter("Epochs", "Integer", 0)
+BATCH = Parameter("Batch", "Integer", 0)
 SEED = Parameter("Seed", "Integer", 0)
-WEIGHTS = Parameter("Weights", "String", "")
+WEIGHTS = Parameter("Weights", "String", "scratch")
 RECIPE = Parameter("Recipe", "String", "default")
 SPLIT_BY = Parameter("SplitBy", "String", "flight", ("flight", "time-gap"))
 TILE = Parameter("TilePx", "Integer", 640)
 OVERLAP = Parameter("OverlapPx", "Integer", 128)
 MIN_MAP50 = Parameter("MinMap50", "Float", 0.5)
-MLFLOW_URI = Parameter("MlflowTrackingUri", "String", "")
+MLFLOW_URI = Parameter("MlflowTrackingUri", "String", "off")
 MLFLOW_EXPERIMENT = Parameter("MlflowExperiment", "String", "overflight")
 GROUP = Parameter("ModelPackageGroup", "String", "overflight")
 PARAMETERS = (
@@ -229,12 +230,12 @@ def _register(config: TrainPipelineConfig) -> Step:
         container=Container(config.serving_image_uri, StepProperty("Train", "ModelArtifacts.S3ModelArtifacts")),
         content_types=("image/jpeg", "image/png"),
         response_types=("application/json",),
-        model_description=Join(" ", (MODEL, "trained on", SURVEY)),
+        model_description=Join("", ("Recipe ", RECIPE, " trained on ", SURVEY)),
         quality=MetricsFile(Join("/", (output_uri("Evaluate", "evaluation"), "evaluation.json"))),
         metadata={
             "execution_arn": EXECUTION_ARN,
             "survey_uri": SURVEY,
-            "model": MODEL,
+            "recipe": RECIPE,
             "seed": as_text(SEED),
             "map50": as_text(MAP50),
             "min_map50": as_text(MIN_MAP50),
