@@ -64,6 +64,7 @@ def export_onnx(model: Any, path: Path, *, imgsz_px: int, seed: int = 0) -> floa
             output_names=["output0"],
             dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
         )
+    _name_sizes(path, expected.shape)
     difference = _difference(path, pixels.numpy(), expected, imgsz_px=imgsz_px)
     if not difference <= TOLERANCE:
         raise JobError(
@@ -100,6 +101,17 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _name_sizes(path: Path, shape: tuple[int, ...]) -> None:
+    """Write the output's channels and anchors into the graph; the tracer leaves them open."""
+    import onnx
+
+    graph = onnx.load(str(path))
+    sizes = graph.graph.output[0].type.tensor_type.shape.dim
+    sizes[1].dim_value, sizes[2].dim_value = shape[1], shape[2]
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
 
 
 def _difference(path: Path, pixels: Any, expected: Any, *, imgsz_px: int) -> float:

@@ -12,6 +12,7 @@ MLflow, ClearML, Comet, DVC, Ray, W&B       settings off
 machine id from the network card's address  a fixed ``uuid`` in the settings
 download of ``Arial.ttf`` for plots         matplotlib's own DejaVu Sans is put where Arial would be looked for
 matplotlib's font cache                     ``MPLCONFIGDIR``
+ONNX Runtime's device id and telemetry      ``ORT_DISABLE_TELEMETRY`` (1.32 has both on Linux, on by default)
 one compute thread                          ``OMP_NUM_THREADS`` set to the cores (Ultralytics would choose 1)
 ==========================================  =====================================================================
 
@@ -69,6 +70,7 @@ def isolate(folder: Path, *, environ: MutableMapping[str, str] | None = None, th
             "MPLCONFIGDIR": str(folder / "matplotlib"),
             "MPLBACKEND": "Agg",
             "WANDB_MODE": "disabled",
+            "ORT_DISABLE_TELEMETRY": "1",
         }
     )
     environ.pop("ULTRALYTICS_API_KEY", None)

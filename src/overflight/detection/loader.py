@@ -52,3 +52,8 @@ class TileDataset(YOLODataset):  # type: ignore[misc]  # Ultralytics ships no ty
                 }
             )
         return labels
+
+    def cache_images(self) -> None:
+        """Keep all tiles in memory at the network's size; Ultralytics' own way draws a progress bar."""
+        for index in range(self.ni):
+            self.ims[index], self.im_hw0[index], self.im_hw[index] = self.load_image(index)

@@ -30,6 +30,7 @@ class TileFolder:
         tile_px: Side of the tiles that were cut.
         overlap_px: Pixels that neighbouring tiles share.
         digest: Of the dataset.
+        document: The whole of ``dataset.json``.
     """
 
     root: Path
@@ -37,6 +38,7 @@ class TileFolder:
     tile_px: int
     overlap_px: int
     digest: str
+    document: dict[str, Any]
 
     def images(self, split: str) -> list[Path]:
         """Tiles of ``split`` (``train`` or ``val``), sorted by name.
@@ -81,6 +83,7 @@ def open_tiles(root: Path) -> TileFolder:
             tile_px=int(document["tile_px"]),
             overlap_px=int(document["overlap_px"]),
             digest=str(document["digest"]),
+            document=document,
         )
     except FileNotFoundError as error:
         raise InputError("there is no dataset.json", where=str(root), cure=_CURE) from error

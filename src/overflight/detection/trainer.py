@@ -33,11 +33,13 @@ from overflight.detection import model as networks
 from overflight.detection.compat import ensure_torchvision
 from overflight.detection.loader import TileDataset
 from overflight.detection.measure import Measured, measure
+from overflight.detection.pictures import draw_batch
 from overflight.detection.plan import EpochReport, TrainingPlan, TrainingStoppedError
 from overflight.detection.recipes import OWN_ENTRIES, architecture
 from overflight.detection.tiles import TileFolder
 from overflight.errors import JobError
 from overflight.files import write_bytes
+from overflight.imaging.codecs import encode_jpeg
 
 PROGRESS_EVERY_S = 2.0
 RESULT_NAMES = {  # Ultralytics' column names, which other tools read
@@ -171,6 +173,9 @@ class OverflightTrainer(DetectionTrainer):  # type: ignore[misc]  # Ultralytics 
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Pixels as float32 in 0..1, in the memory order that the network has."""
+        picture = self.save_dir / "train_batch.jpg"
+        if self.model.training and not picture.exists():
+            write_bytes(picture, encode_jpeg(draw_batch(batch, self.plan.tiles.classes)))
         batch = super().preprocess_batch(batch)
         if self.device.type == "cpu":
             batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
@@ -208,7 +213,7 @@ class OverflightTrainer(DetectionTrainer):  # type: ignore[misc]  # Ultralytics 
         self._batches_done += 1
         images = len(self.train_loader.dataset)
         done = min(self._batches_done * self.batch_size, images)
-        if not math.isfinite(float(self.loss)):
+        if not math.isfinite(float(self.loss.detach())):
             raise JobError(
                 f"the loss is not a finite number in epoch {self.epoch + 1} after {done} of {images} tiles",
                 cure="Lower lr0 in the recipe, or start from weights",

@@ -1,9 +1,9 @@
 """The training job: tiles in, a model folder out (ONNX, weights, ``model.json`` last).
 
 Input channel ``dataset`` (from the prepare job), optional channel ``weights``; hyperparameters as in
-:class:`TrainSettings`. Live results go to ``/opt/ml/output/data`` while it runs: ``epochs.jsonl`` (one line per epoch)
-and ``results.csv``. SIGTERM ends it between two batches with exit code 143 and no model. A training that was killed
-starts again from the beginning.
+:class:`TrainSettings`. While it runs, results go to ``/opt/ml/output/data/epochs.jsonl`` (one line per epoch) and to
+tracking. SIGTERM ends it between two batches with exit code 143 and no model. A training that was killed starts again
+from the beginning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +27,8 @@ from overflight.detection.tiles import open_tiles
 from overflight.errors import UsageError
 from overflight.files import require_disk
 from overflight.jobs.contract import JobFolders
+from overflight.jobs.tracked import log_dataset, open_tracking, source_uri
+from overflight.tracking.runs import Context, StepRun
 
 if TYPE_CHECKING:
     from overflight.detection.trainer import Trained
@@ -42,8 +43,8 @@ class TrainSettings(BaseModel):
 
     Attributes:
         recipe: Name of a recipe (``default``, ``demo``).
-        model: ``yolo11n|s|m|l|x`` or a model of this package.
-        imgsz: Side of the network's input in pixels, a multiple of 32.
+        model: ``yolo11n|s|m|l|x`` or a model of this package; empty takes the recipe's.
+        imgsz: Side of the network's input in pixels, a multiple of 32; 0 takes the recipe's, like the next two.
         epochs: Passes over the training tiles.
         batch: Tiles per step.
         seed: Of weights, order and augmentation.
@@ -79,7 +80,9 @@ def settings_from(hyperparameters: Mapping[str, str]) -> TrainSettings:
         UsageError: an unknown name or a value that does not fit, with the name.
     """
     own = {name: value for name, value in hyperparameters.items() if not name.startswith(("sagemaker_", "_"))}
-    given = {name: value for name, value in own.items() if value != "" or name == "weights"}
+    # Pipeline parameters cannot be empty: these words stand for "not given".
+    unset = {"model": "recipe", "imgsz": "0", "epochs": "0", "batch": "0", "weights": "scratch"}
+    given = {name: value for name, value in own.items() if value not in ("", unset.get(name))}
     try:
         return TrainSettings.model_validate(given)
     except ValidationError as error:
@@ -91,7 +94,7 @@ def settings_from(hyperparameters: Mapping[str, str]) -> TrainSettings:
         ) from error
 
 
-def run(folders: JobFolders, environ: Mapping[str, str]) -> str:  # noqa: ARG001 - every job has this signature
+def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
     """Train as the hyperparameters say and write the model folder.
 
     Returns:
@@ -113,20 +116,43 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:  # noqa: ARG001
     require_disk(work, _NEEDED_BYTES)
     isolate(work / "ultralytics")
     plan = TrainingPlan(tiles=tiles, folder=work, recipe=recipe, seed=settings.seed, weights=weights)
-    log.info("train %s imgsz %d epochs %d batch %d", recipe.model, recipe.imgsz, recipe.epochs, recipe.batch)
+    with open_tracking(folders, environ, step="train", seed=settings.seed) as tracking:
+        tracking.log_params(recipe.model_dump() | {"recipe": settings.recipe, "weights": settings.weights})
+        contexts: dict[Context, str] = {"training": "train", "validation": "val"}
+        log_dataset(tracking, tiles.document, source=source_uri(folders, "dataset"), contexts=contexts)
+        trained = _train(folders, plan, tracking)
+        document = _write_model(folders, plan, trained)
+        tracking.log_params({"precision": document["precision"], "score_threshold": document["score_threshold"]})
+        tracking.log_artifacts(folders.model, "model")
+        tracking.log_artifacts(folders.output_data, "training")
+    return _message(recipe, trained.measured.metrics, document)
 
-    from overflight.detection.trainer import train
 
-    folders.output_data.mkdir(parents=True, exist_ok=True)
-    epochs = folders.output_data / "epochs.jsonl"
-    epochs.unlink(missing_ok=True)
-    with _stop_flag() as should_stop:
-        trained = train(plan, lambda report: _record(epochs, report), should_stop=should_stop)
-    document = _write_model(folders, plan, trained)
-    figures = trained.measured.metrics
+def _message(recipe: Recipe, figures: Mapping[str, float], document: Mapping[str, Any]) -> str:
     accuracy = f"mAP50 {figures['map50']:.3f} on the validation tiles" if "map50" in figures else "no accuracy figure"
     megabytes = document["files"]["model.onnx"]["bytes"] / 1e6
     return f"{recipe.model} at {recipe.imgsz} px, {recipe.epochs} epochs: {accuracy}; {megabytes:.1f} MB"
+
+
+def _train(folders: JobFolders, plan: TrainingPlan, tracking: StepRun) -> Trained:
+    recipe = plan.recipe
+    log.info("train %s imgsz %d epochs %d batch %d", recipe.model, recipe.imgsz, recipe.epochs, recipe.batch)
+    folders.output_data.mkdir(parents=True, exist_ok=True)
+    epochs = folders.output_data / "epochs.jsonl"
+    epochs.unlink(missing_ok=True)
+
+    def on_epoch(report: EpochReport) -> None:
+        with epochs.open("a") as handle:
+            handle.write(json.dumps(asdict(report), allow_nan=False) + "\n")
+        figures = {f"train/{name}": value for name, value in report.losses.items()}
+        figures |= {f"val/{name}": value for name, value in report.metrics.items()}
+        figures |= {"lr": report.lr, "images_per_s": report.images_per_s}
+        tracking.log_metrics(figures, step=report.epoch)
+
+    from overflight.detection.trainer import train
+
+    with _stop_flag() as should_stop:
+        return train(plan, on_epoch, should_stop=should_stop)
 
 
 def _write_model(folders: JobFolders, plan: TrainingPlan, trained: Trained) -> dict[str, Any]:
@@ -161,11 +187,6 @@ def _write_model(folders: JobFolders, plan: TrainingPlan, trained: Trained) -> d
             "validation": trained.measured.metrics,
         },
     )
-
-
-def _record(path: Path, report: EpochReport) -> None:
-    with path.open("a") as handle:
-        handle.write(json.dumps(asdict(report), allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
