@@ -18,7 +18,7 @@ def test_a_box_has_its_colour_on_its_edge_and_leaves_its_inside_alone():
     assert (GREY == 128).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.sampled_from([(40, 30), (400, 300), (900, 120)]))
 def test_any_boxes_on_any_picture(seed, count, size_wh):
     random = np.random.default_rng(seed)
@@ -32,7 +32,7 @@ def test_any_boxes_on_any_picture(seed, count, size_wh):
     assert drawn.dtype == np.uint8
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_chips_stay_inside_and_cover_neither_each_other_nor_objects(seed):
     random = np.random.default_rng(seed)
