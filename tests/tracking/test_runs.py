@@ -21,7 +21,7 @@ from overflight.tracking.events import pending_logs, read_events
 from overflight.tracking.reading import close_execution, find_execution_run
 from overflight.tracking.runs import open_step
 from overflight.tracking.settings import TrackingSettings, local_tracking_uri, tracking_settings
-from overflight.tracking.uploader import replay
+from overflight.tracking.uploader import replay, replay_pending
 
 SURVEY, DATASET = "5" * 64, "d" * 64
 
@@ -154,7 +154,8 @@ def test_the_end_of_the_job_is_the_end_of_the_run(tracking, tmp_path, error, sta
     ):
         if error is not None:
             raise error
-    assert run_of(tracking).status == status
+    step = run_of(tracking)
+    assert (step.status, "overflight.failure" in step.tags) == (status, error is not None)
     execution = find_execution_run(tracking.tracking_uri, "exec00000001")
     assert execution is not None
     assert execution.status == ("FINISHED" if error is None else "FAILED")
@@ -281,6 +282,19 @@ def test_a_killed_job_leaves_its_events_and_replay_completes_them(tracking, tmp_
     assert pending_logs(tmp_path) == []
 
 
+def test_all_that_is_left_below_a_folder_is_replayed_but_for_jobs_at_work(tracking, tmp_path):
+    for step in ("Validate", "Prepare"):
+        settings = tracking.model_copy(update={"step": step})
+        open_step(settings, step=step, folder=tmp_path / "jobs" / step, uploads=False).finish()
+    at_work = open_step(tracking, step="train", folder=tmp_path / "jobs/Train", uploads=False)
+    done = replay_pending(tmp_path / "jobs", tracking.tracking_uri)
+    assert [path.parent.name for path in done] == ["Prepare", "Validate"]
+    assert pending_logs(tmp_path) == [at_work.event_log]
+    at_work.finish()
+    assert list(replay_pending(tmp_path / "jobs", tracking.tracking_uri)) == [at_work.event_log]
+    assert replay_pending(tmp_path / "jobs", tracking.tracking_uri) == {}
+
+
 def test_uploading_twice_changes_nothing(tracking, tmp_path):
     run = open_step(tracking, step="train", folder=tmp_path, uploads=False)
     run.log_params({"lr": 0.1}, on_execution=True)
@@ -324,6 +338,7 @@ def test_settings_come_from_the_steps_environment():
     assert (settings.execution_id, settings.step, settings.experiment) == ("abc", "Train", "overflight")
     assert settings.enabled
     assert not tracking_settings({}).enabled
+    assert not tracking_settings({"MLFLOW_TRACKING_URI": "off"}).enabled
 
 
 def test_the_database_is_made_completely_or_not_at_all(empty_database):

@@ -117,7 +117,10 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
     isolate(work / "ultralytics")
     plan = TrainingPlan(tiles=tiles, folder=work, recipe=recipe, seed=settings.seed, weights=weights)
     with open_tracking(folders, environ, step="train", seed=settings.seed) as tracking:
-        tracking.log_params(recipe.model_dump() | {"recipe": settings.recipe, "weights": settings.weights})
+        main = {"recipe": settings.recipe, "weights": settings.weights or "none", "seed": settings.seed}
+        main |= recipe.model_dump(include={"model", "imgsz", "epochs", "batch"})
+        tracking.log_params(main, on_execution=True)
+        tracking.log_params(recipe.model_dump(exclude=set(main)))
         contexts: dict[Context, str] = {"training": "train", "validation": "val"}
         log_dataset(tracking, tiles.document, source=source_uri(folders, "dataset"), contexts=contexts)
         trained = _train(folders, plan, tracking)

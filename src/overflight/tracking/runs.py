@@ -148,6 +148,7 @@ class StepRun:
         if kind is None:
             self.finish("FINISHED")
         else:
+            self.set_tag("overflight.failure", f"{kind.__name__}: {error}"[:1000])
             stopped = not issubclass(kind, Exception) or getattr(error, "exit_code", 0) == _STOPPED
             self.finish("KILLED" if stopped else "FAILED")
 

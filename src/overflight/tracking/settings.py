@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_EXPERIMENT = "overflight"
+OFF = "off"
 
 
 class TrackingSettings(BaseModel):
@@ -54,11 +55,13 @@ def tracking_settings(environ: Mapping[str, str]) -> TrackingSettings:
     """Settings from the environment of a step.
 
     Read are ``MLFLOW_TRACKING_URI``, ``MLFLOW_EXPERIMENT_NAME`` and ``OVERFLIGHT_{EXECUTION_ID,EXECUTION_ARN,STEP}``.
-    Without an address the result is not enabled: steps then record nothing, which is a choice, not a fault.
+    Without an address, or with ``off`` (a pipeline parameter cannot be empty), the result is not enabled: steps then
+    record nothing, which is a choice, not a fault.
     """
     arn = environ.get("OVERFLIGHT_EXECUTION_ARN", "")
+    uri = environ.get("MLFLOW_TRACKING_URI", "").strip()
     return TrackingSettings(
-        tracking_uri=environ.get("MLFLOW_TRACKING_URI", "").strip(),
+        tracking_uri="" if uri == OFF else uri,
         experiment=environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or DEFAULT_EXPERIMENT,
         execution_id=environ.get("OVERFLIGHT_EXECUTION_ID", "") or arn.rpartition("/")[2],
         execution_arn=arn,

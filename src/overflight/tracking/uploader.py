@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overflight.errors import InputError, ResourceError
-from overflight.tracking.events import EventLog, mark_uploaded, read_events, uploaded_bytes
+from overflight.tracking.events import EventLog, mark_uploaded, pending_logs, read_events, uploaded_bytes
 from overflight.tracking.locks import try_lock
 from overflight.tracking.mlflow_runs import Target, apply, find_or_create_target, is_refusal
 
@@ -173,6 +173,22 @@ def replay(path: Path, tracking_uri: str, *, unfinished_status: str = "KILLED") 
         return UploadReport(upload.uploaded, upload.waiting(), tuple(upload.refused))
     finally:
         os.close(lock)
+
+
+def replay_pending(folder: Path, tracking_uri: str) -> dict[Path, UploadReport]:
+    """:func:`replay` for every event log below ``folder`` that needs it and whose job has ended.
+
+    Raises:
+        ResourceError: MLflow cannot be reached; what was not uploaded stays where it is.
+        InputError: a file is named like an event log and is none.
+    """
+    reports = {}
+    for path in pending_logs(folder):
+        lock = try_lock(lock_of(path))
+        if lock is not None:  # else its job still runs
+            os.close(lock)
+            reports[path] = replay(path, tracking_uri)
+    return reports
 
 
 def lock_of(path: Path) -> Path:
