@@ -151,6 +151,7 @@ def serve(settings: ServeSettings) -> int:
     config = uvicorn.Config(
         create_app(gate, max_body_bytes=settings.max_body_bytes),
         log_config=None,
+        log_level="warning",
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=_CLOSE_LIMIT_S,

@@ -6,6 +6,7 @@ with 114), so that the network sees in serving what it saw in training. It does 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -43,7 +44,7 @@ def letterbox(rgb: NDArray[np.uint8], *, input_px: int, out: NDArray[np.float32]
     """Scale ``rgb`` (H, W, 3) to fit a square input and write it, 0..1 and channels first, into ``out`` (3, S, S)."""
     height_px, width_px = rgb.shape[:2]
     ratio = input_px / max(height_px, width_px)
-    new_width, new_height = max(1, round(width_px * ratio)), max(1, round(height_px * ratio))
+    new_width, new_height = (min(math.ceil(side_px * ratio), input_px) for side_px in (width_px, height_px))
     scaled = cv2.resize(rgb, (new_width, new_height), interpolation=cv2.INTER_LINEAR) if ratio != 1 else rgb
     left, top = round((input_px - new_width) / 2 - 0.1), round((input_px - new_height) / 2 - 0.1)
     out.fill(PAD_VALUE / 255)
