@@ -154,6 +154,36 @@ def test_a_photo_without_permission_is_an_error(source):
     assert codes(read_survey(source, name="a")) == ["unreadable"]
 
 
+def test_a_file_that_cannot_be_opened_is_one_error(source, monkeypatch):
+    read = Path.read_bytes
+
+    def refuse(path):
+        if path.name == "flight1_0001.jpg":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    (finding,) = read_survey(source, name="a").findings
+    assert str(finding).startswith("images/flight1/flight1_0001.jpg: cannot be opened (Permission denied)")
+
+
+def test_a_linked_folder_is_refused_when_it_leads_out_and_else_not_entered(source, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (source / "images/out").symlink_to(tmp_path / "elsewhere")
+    (source / "images/again").symlink_to(source / "images/flight1")
+    draft = read_survey(source, name="a")
+    assert [(f.severity, f.where) for f in draft.findings] == [("warning", "images/again"), ("error", "images/out")]
+    with pytest.raises(InputError, match="leads out of the folder"):
+        write_survey(draft, tmp_path / "a", quarantine=True)
+
+
+def test_a_link_in_place_of_the_images_folder_is_refused(source, tmp_path):
+    (source / "images").rename(tmp_path / "images")
+    (source / "images").symlink_to(tmp_path / "images")
+    with pytest.raises(InputError, match="images: a link leads out of the folder"):
+        write_survey(read_survey(source, name="a"), tmp_path / "a")
+
+
 def test_all_problems_are_listed_the_first_twenty_in_full(source):
     label = source / "labels/flight1/flight1_0001.txt"
     label.write_text("9 0.5 0.5 0.1 0.1\n" * 30)

@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -87,6 +89,24 @@ def test_a_survey_that_is_not_what_it_says_does_not_pass(folders, change, what):
     assert decision["passed"] is False
     assert decision["errors"] == len(decision["reasons"]) == len(report["errors"]) == 1
     assert what in decision["reasons"][0]
+
+
+def png_with_damaged_data():
+    """Structure and checksums are right, the compressed pixels are not: only decoding shows it."""
+    header = struct.pack(">II5B", 60, 40, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", b"not compressed pixels"), (b"IEND", b"")]
+    blocks = [struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(blocks)
+
+
+def test_a_photo_that_only_decoding_shows_to_be_damaged_does_not_pass(tmp_path):
+    source = make_survey_source(tmp_path / "source", photos=2, size_wh=(60, 40))
+    (source / "images/flight1/flight1_0001.jpg").unlink()
+    (source / "images/flight1/flight1_0001.png").write_bytes(png_with_damaged_data())
+    write_survey(read_survey(source, name="a"), tmp_path / "ml/processing/input/survey")
+    run(JobFolders(tmp_path / "ml"), {})
+    (reason,) = documents(JobFolders(tmp_path / "ml"))[0]["reasons"]
+    assert "flight1_0001.png: unreadable image: its data is damaged" in reason
 
 
 def one_flight(tmp_path):
