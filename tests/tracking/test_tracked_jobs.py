@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -86,3 +89,46 @@ def test_an_execution_of_three_jobs_shows_data_figures_and_files(tracking, tmp_p
     assert files["Prepare"] == {"dataset/dataset.json", "dataset/truth.json"}
     assert {"evaluation.json", "predictions.json", "plots/curves.png", "plots/confusion.png"} <= files["Evaluate"]
     assert pending_logs(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_real_training_is_tracked_epoch_by_epoch(tracking, tmp_path):
+    survey = tmp_path / "survey"
+    write_survey(read_survey(make_survey_source(tmp_path / "source", flights=4, photos=3), name="harbour"), survey)
+    root = tmp_path / "opt/ml"
+    settings = prepare.PrepareSettings(workers=1)
+    dataset = prepare.prepare(survey, root / "input/data/dataset", settings=settings).dataset
+    (root / "input/config").mkdir()
+    wanted = {"recipe": "demo", "model": "yolo11n", "imgsz": "64", "epochs": "2", "batch": "4", "seed": "3"}
+    (root / "input/config/hyperparameters.json").write_text(json.dumps(wanted))
+    environ = {
+        **os.environ,
+        "OVERFLIGHT_ML_ROOT": str(root),
+        "MLFLOW_TRACKING_URI": tracking.tracking_uri,
+        "OVERFLIGHT_EXECUTION_ID": tracking.execution_id,
+        "OVERFLIGHT_STEP": "Train",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [str(Path(sys.executable).with_name("overflight-job")), "train"]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    execution = find_execution_run(tracking.tracking_uri, tracking.execution_id)
+    assert execution is not None
+    assert wanted.items() <= execution.params.items()
+    [step] = execution.steps
+    client = open_client(tracking.tracking_uri)
+    for name in ("train/box_loss", "images_per_s", "lr"):
+        assert [point.step for point in client.get_metric_history(step.run_id, name)] == [1, 2]
+    assert {"val/map50", "env.torch", "lr0"} <= step.metrics.keys() | step.params.keys()
+    inputs = client.get_run(step.run_id).inputs.dataset_inputs
+    assert sorted(tag.value for one in inputs for tag in one.tags if tag.key == "mlflow.data.context") == [
+        "training",
+        "validation",
+    ]
+    assert {one.dataset.digest for one in inputs} == {dataset["digest"][:36]}
+    files = Path(step.artifact_uri.removeprefix("file://"))
+    assert {"model.json", "model.onnx", "weights.pt"} <= {path.name for path in (files / "model").iterdir()}
+    assert {"results.csv", "epochs.jsonl"} <= {path.name for path in (files / "training").iterdir()}
+    assert not (tmp_path / "mlruns").exists()
+    assert not (tmp_path / "mlflow.db").exists()
