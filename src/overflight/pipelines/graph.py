@@ -30,8 +30,8 @@ def draw(definition: Mapping[str, Any], *, width: int = 100) -> str:
     """
     nodes = nodes_of(definition)
     lines = _draw_steps(nodes, edges_of(nodes), "", owner="", branch="", width=width)
-    parameters = definition.get("Parameters") or []
-    if parameters:
+    parameters = definition.get("Parameters")
+    if isinstance(parameters, list) and parameters:
         lines += ["", *_parameter_table(parameters, width)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
