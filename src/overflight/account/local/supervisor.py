@@ -27,6 +27,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import psutil
+
 from overflight import logs
 from overflight.account.local import tuning
 from overflight.account.local.engine import Engine
@@ -109,16 +111,31 @@ def ensure_supervisor(account: LocalAccount) -> None:
 
 def supervisor_status(account: LocalAccount) -> SupervisorStatus:
     """Whether a supervisor runs now."""
-    stopped = SupervisorStatus(running=False, pid=None, started_at=None, log=account.home / _LOG)
+    facts, log_path = _read_facts(account.home), account.home / _LOG
+    if facts is None or facts[0].find() is None:
+        return SupervisorStatus(running=False, pid=None, started_at=None, log=log_path)
+    return SupervisorStatus(running=True, pid=facts[0].pid, started_at=facts[1], log=log_path)
+
+
+def _running(home: Path) -> ProcessMark | None:
+    facts = _read_facts(home)
+    return facts[0] if facts is not None and facts[0].find() is not None else None
+
+
+def _signal(mark: ProcessMark, number: signal.Signals) -> None:
+    process = mark.find()
+    if process is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _read_facts(home: Path) -> tuple[ProcessMark, datetime] | None:
     try:
-        facts = json.loads((account.home / _FACTS).read_text())
+        facts = json.loads((home / _FACTS).read_text())
         mark = ProcessMark(int(facts["pid"]), float(facts["created_s"]))
-        started = datetime.fromisoformat(facts["started"])
+        return mark, datetime.fromisoformat(facts["started"])
     except (OSError, ValueError, KeyError):
-        return stopped
-    if mark.find() is None:
-        return stopped
-    return SupervisorStatus(running=True, pid=mark.pid, started_at=started, log=account.home / _LOG)
+        return None
 
 
 def _write_facts(home: Path, pid: int, *, started: datetime) -> None:
@@ -138,18 +155,14 @@ def stop_supervisor(account: LocalAccount, *, timeout_s: float = 60.0, stop_work
     deadline = time.monotonic() + timeout_s
     if stop_work:
         mark_everything_stopping(account)
-    status = supervisor_status(account)
-    if status.running:
+    mark = _running(account.home)
+    if mark is not None:
         if stop_work:
             _wait(lambda: not _open_work(account), min(deadline, time.monotonic() + timeout_s * 0.7))
-        status = supervisor_status(account)
-        if status.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(status.pid, signal.SIGTERM)
-            if not _wait(lambda: not supervisor_status(account).running, deadline):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(status.pid, signal.SIGKILL)
-                _wait(lambda: not supervisor_status(account).running, time.monotonic() + 5)
+        _signal(mark, signal.SIGTERM)
+        if not _wait(lambda: mark.find() is None, deadline):
+            _signal(mark, signal.SIGKILL)
+            _wait(lambda: mark.find() is None, time.monotonic() + 5)
     end_processes(find_leftovers(account.home / "jobs"), grace_s=5.0)
     if stop_work and _open_work(account):
         with _try_lock(account.home) as free:
@@ -157,7 +170,7 @@ def stop_supervisor(account: LocalAccount, *, timeout_s: float = 60.0, stop_work
                 _settle(account)
         if _open_work(account):  # started by another program meanwhile
             ensure_supervisor(account)
-    return status.running
+    return mark is not None
 
 
 def mark_everything_stopping(account: LocalAccount) -> None:

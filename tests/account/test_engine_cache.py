@@ -1,0 +1,124 @@
+"""The step cache: what makes a step the same step, and what does not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pipeline_tools import Pipelines, definition, make_pipelines, processing, training_request
+
+from overflight.account.local import step_cache
+
+CACHE = {"Enabled": True, "ExpireAfter": "P30D"}
+CODE = "(ml/'processing/output/out/a.txt').write_text(os.environ.get('V', '') + 'x')"
+
+
+@pytest.fixture
+def pipelines(account, session, monkeypatch) -> Pipelines:
+    return make_pipelines(account, session, monkeypatch)
+
+
+def _cached(pipelines: Pipelines, *, value: str = "1", run: str = "a", config: dict | None = None, **more) -> str:
+    bucket = pipelines.account.bucket
+    step = processing(
+        "S",
+        CODE,
+        inputs={"in": f"s3://{bucket}/input"},
+        outputs={"out": f"s3://{bucket}/out-{run}"},
+        environment={"V": value, "OVERFLIGHT_EXECUTION_ID": run, "MLFLOW_RUN_ID": run},
+        CacheConfig=config or CACHE,
+        **more,
+    )
+    look = processing("Look", inputs={"x": {"Get": "Steps.S.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}})
+    return definition(step, look)
+
+
+@pytest.fixture
+def first(pipelines) -> str:
+    pipelines.account.objects.put_bytes(pipelines.account.bucket, "input/a.txt", b"1")
+    arn = pipelines.run(_cached(pipelines))
+    assert pipelines.status(arn) == "Succeeded", pipelines.reason(arn)
+    return arn
+
+
+def _hit(pipelines: Pipelines, arn: str) -> str | None:
+    assert pipelines.status(arn) == "Succeeded", pipelines.reason(arn)
+    result = pipelines.listed(arn)["S"].get("CacheHitResult")
+    return result["SourcePipelineExecutionArn"] if result else None
+
+
+def test_the_same_step_is_not_run_again(pipelines, first):
+    assert _hit(pipelines, first) is None
+    second = pipelines.run(_cached(pipelines, run="b"))
+    third = pipelines.run(_cached(pipelines, run="c"))
+    assert _hit(pipelines, second) == first
+    assert _hit(pipelines, third) == first
+    assert pipelines.keys("out-b") == {}  # what follows reads the earlier outputs
+    job = pipelines.listed(first)["S"]["Metadata"]
+    assert pipelines.listed(second)["S"]["Metadata"] == job
+
+
+def test_another_argument_runs_again(pipelines, first):
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, value="2", run="b"))) is None
+
+
+def test_other_input_content_runs_again_and_the_old_content_hits_again(pipelines, first):
+    bucket = pipelines.account.bucket
+    pipelines.account.objects.put_bytes(bucket, "input/a.txt", b"2")
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b"))) is None
+    pipelines.account.objects.put_bytes(bucket, "input/a.txt", b"1")
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="c"))) == first
+
+
+def test_changed_or_lost_outputs_are_computed_again(pipelines, first, session):
+    session.client("s3").delete_object(Bucket=pipelines.account.bucket, Key="out-a/a.txt")
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b"))) is None
+
+
+def test_changed_code_runs_again(pipelines, first, monkeypatch):
+    monkeypatch.setattr(step_cache, "code_digest", lambda: "another version")
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b"))) is None
+
+
+def test_results_expire(pipelines, first, clock):
+    clock.advance(days=29)
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b"))) == first
+    clock.advance(days=2)
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="c"))) is None
+
+
+def test_without_cache_config_nothing_is_looked_up(pipelines, first):
+    assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b", config={"Enabled": False}))) is None
+
+
+def test_failures_are_not_kept(pipelines, tmp_path):
+    code = "f = pathlib.Path(os.environ['F']); first = not f.exists(); f.touch(); first and 1/0"
+    text = definition(processing("S", code, environment={"F": str(tmp_path / "f")}, CacheConfig={"Enabled": True}))
+    assert pipelines.status(pipelines.run(text)) == "Failed"
+    again = pipelines.run(text)
+    assert _hit(pipelines, again) is None
+
+
+def test_training_is_cached_with_its_model(pipelines):
+    request = training_request("(ml/'model/w.txt').write_text('w')", pipelines.account.bucket)
+    train = {"Name": "S", "Type": "Training", "Arguments": request, "CacheConfig": CACHE}
+    look = processing("Look", inputs={"m": {"Get": "Steps.S.ModelArtifacts.S3ModelArtifacts"}})
+    one, two = (pipelines.run(definition(train, look)) for _ in range(2))
+    assert (_hit(pipelines, one), _hit(pipelines, two)) == (None, one)
+    assert len(pipelines.keys("models")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("P30D", timedelta(days=30)),
+        ("PT1H30M", timedelta(minutes=90)),
+        ("P1Y2M3DT4S", timedelta(days=365 + 60 + 3, seconds=4)),
+        ("P2W", timedelta(weeks=2)),
+        ("30d", None),
+        ("P", None),
+        ("", None),
+    ],
+)
+def test_durations(text, expected):
+    assert step_cache.read_duration(text) == expected
