@@ -13,16 +13,23 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from overflight.account.local.expressions import Scope, bind_parameters, evaluate
+from overflight.account.shapes import Rules, check_request
 from overflight.pipelines.check import check
 from overflight.pipelines.definition import to_document, to_json
 from overflight.pipelines.structure import nodes_of
 from overflight.pipelines.train import PARAMETERS, TrainPipelineConfig, train_pipeline
 
+PIPELINE = "arn:aws:sagemaker:eu-central-1:123456789012:pipeline/overflight-train"
 GOLDEN = Path(__file__).parent / "golden" / "train.json"
 
 
 def jobs(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {node.name: dict(node.document) for node in nodes_of(definition)}
+
+
+def output(name: str) -> dict[str, Any]:
+    return {"OutputName": name, "S3Output": {"S3Uri": f"s3://b/runs/1/{name}"}}
 
 
 def text_of(value: Any) -> str:
@@ -63,6 +70,31 @@ def test_steps_stand_in_the_order_of_the_work(train_definition):
         ("FailModel", "CheckModel", "ElseSteps"),
         ("FailSurvey", "CheckSurvey", "ElseSteps"),
     ]
+
+
+def test_with_values_in_place_every_request_is_one_that_aws_takes(train_definition):
+    """The local account's evaluator fills in a run; no reference is left, and the requests are complete."""
+    scope = Scope(
+        parameters=bind_parameters(train_definition["Parameters"], {"SurveyUri": "s3://b/surveys/harbour/0123"}),
+        execution={"PipelineExecutionId": "abcdefghijkl", "PipelineExecutionArn": f"{PIPELINE}/execution/abcdefghijkl"},
+        steps={
+            "Prepare": {"ProcessingOutputConfig": {"Outputs": [output("dataset")]}},
+            "Evaluate": {"ProcessingOutputConfig": {"Outputs": [output("evaluation")]}},
+            "Train": {"ModelArtifacts": {"S3ModelArtifacts": "s3://b/model.tar.gz"}},
+        },
+        read_property_file=lambda _step, _file: {"reasons": ["one flight"], "metrics": {"map50": {"value": 0.7123}}},
+    )
+    filled = {
+        name: evaluate(job["Arguments"], scope) for name, job in jobs(train_definition).items() if "Check" not in name
+    }
+    rules = Rules(omitted={"ProcessingJobName", "TrainingJobName"})
+    operations = {"Train": "CreateTrainingJob", "Register": "CreateModelPackage"}
+    for name in ("Validate", "Prepare", "Train", "Evaluate", "Register"):
+        operation = operations.get(name, "CreateProcessingJob")
+        assert check_request("sagemaker", operation, filled[name], rules=rules) == [], name
+    assert filled["Register"]["CustomerMetadataProperties"]["map50"] == "0.7123"
+    assert filled["FailSurvey"] == {"ErrorMessage": "The survey was refused: one flight"}
+    assert filled["FailModel"]["ErrorMessage"].endswith("mAP50 is 0.7123, the gate asks for at least 0.5")
 
 
 def test_a_new_version_waits_for_approval_with_its_evaluation(train_definition):

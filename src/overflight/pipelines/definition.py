@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from overflight.pipelines.expressions import Condition, Parameter, Value, render
 
 VERSION = "2020-12-01"
 
-RetryException = Literal[
+RetryException: TypeAlias = Literal[
     "Step.SERVICE_FAULT",
     "Step.THROTTLING",
     "SageMaker.JOB_INTERNAL_ERROR",

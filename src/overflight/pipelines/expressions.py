@@ -15,6 +15,16 @@ from overflight.errors import UsageError
 
 ParameterType: TypeAlias = Literal["String", "Integer", "Float", "Boolean"]
 ComparisonKind: TypeAlias = Literal["Equals", "GreaterThan", "GreaterThanOrEqualTo", "LessThan", "LessThanOrEqualTo"]
+ExecutionName: TypeAlias = Literal[
+    "StartDateTime",
+    "CurrentDateTime",
+    "PipelineName",
+    "PipelineArn",
+    "PipelineExecutionId",
+    "PipelineExecutionArn",
+    "TrainingJobName",
+    "ProcessingJobName",
+]
 Primitive: TypeAlias = str | int | float | bool
 
 
@@ -63,16 +73,7 @@ class Parameter(Expression):
 class ExecutionValue(Expression):
     """A fact about the running execution, such as ``PipelineExecutionId``."""
 
-    name: Literal[
-        "StartDateTime",
-        "CurrentDateTime",
-        "PipelineName",
-        "PipelineArn",
-        "PipelineExecutionId",
-        "PipelineExecutionArn",
-        "TrainingJobName",
-        "ProcessingJobName",
-    ]
+    name: ExecutionName
 
     def to_document(self) -> dict[str, Any]:
         """The reference to its value."""

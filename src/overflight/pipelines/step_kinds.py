@@ -7,6 +7,10 @@ Sources: botocore's service model for the operations, the SageMaker Python SDK's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
+
+from overflight.pipelines.definition import RetryException
+from overflight.pipelines.expressions import ComparisonKind, ExecutionName
 
 COMMON = frozenset({"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description"})
 _CHECK = frozenset(
@@ -69,7 +73,7 @@ KINDS: dict[str, StepKind] = {
 UNCHECKED = frozenset(
     {"EMRServerless", "InferenceComponent", "Lineage", "Job", "Cleanup", "ForEach", "Athena", "HubContent", "Bedrock"}
 )
-# Outputs that are not members of a Describe answer, by kind; "*" stands for any name.
+# Outputs that are not members of a Describe answer, by kind.
 SPECIAL_PROPERTIES: dict[str, frozenset[str]] = {
     "Lambda": frozenset({"OutputParameters"}),
     "Callback": frozenset({"OutputParameters"}),
@@ -87,25 +91,6 @@ SPECIAL_PROPERTIES: dict[str, frozenset[str]] = {
     "Tuning": frozenset({"TrainingJobSummaries"}),
 }
 PROPERTY_FILE_KINDS = frozenset({"Processing", "QualityCheck", "ClarifyCheck"})
-RETRY_EXCEPTIONS = frozenset(
-    {
-        "Step.SERVICE_FAULT",
-        "Step.THROTTLING",
-        "SageMaker.JOB_INTERNAL_ERROR",
-        "SageMaker.CAPACITY_ERROR",
-        "SageMaker.RESOURCE_LIMIT",
-    }
-)
-EXECUTION_VALUES = frozenset(
-    {
-        "StartDateTime",
-        "CurrentDateTime",
-        "PipelineName",
-        "PipelineArn",
-        "PipelineExecutionId",
-        "PipelineExecutionArn",
-        "TrainingJobName",
-        "ProcessingJobName",
-    }
-)
-COMPARISONS = frozenset({"Equals", "GreaterThan", "GreaterThanOrEqualTo", "LessThan", "LessThanOrEqualTo"})
+RETRY_EXCEPTIONS = frozenset(get_args(RetryException))
+EXECUTION_VALUES = frozenset(get_args(ExecutionName))
+COMPARISONS = frozenset(get_args(ComparisonKind))
