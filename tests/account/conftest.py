@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.response import StreamingBody
 
@@ -51,9 +52,15 @@ def account(settings: Settings, clock: FixedClock) -> Iterator[LocalAccount]:
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def loader() -> Loader:
+    """botocore's service models, read once for all tests."""
+    return Loader()
+
+
 @pytest.fixture
-def session(account: LocalAccount) -> boto3.Session:
-    return local_session(account, role="administrator", user="ada")
+def session(account: LocalAccount, loader: Loader) -> boto3.Session:
+    return local_session(account, role="administrator", user="ada", loader=loader)
 
 
 @pytest.fixture

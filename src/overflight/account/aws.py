@@ -34,7 +34,7 @@ _OBSTACLES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ),
     ((aws.ConfigParseError,), "the AWS configuration cannot be read ({line})", "Correct the file"),
     (
-        (aws.HTTPClientError,),
+        (aws.HTTPClientError, aws.ConnectionError),
         "AWS cannot be reached in {region} ({line})",
         "Check the network and OVERFLIGHT_REGION, or work locally with OVERFLIGHT_PLATFORM=local",
     ),

@@ -41,7 +41,7 @@ class LocalAccount:
 
     def arn(self, service: str, resource: str) -> str:
         """Name of a resource, for example ``arn:aws:sagemaker:eu-central-1:000000000000:pipeline/train``."""
-        region = "" if service in {"iam", "s3"} else self.region
+        region = "" if service in {"iam", "s3", "sts"} else self.region
         account = "" if service == "s3" else self.account_id
         return f"arn:aws:{service}:{region}:{account}:{resource}"
 

@@ -16,6 +16,7 @@ import boto3
 import botocore.session
 import sqlalchemy as sa
 from botocore.configprovider import ConstantProvider
+from botocore.loaders import Loader
 
 from overflight.account.local import tables
 from overflight.account.local.account import LocalAccount
@@ -40,20 +41,23 @@ class Credentials:
 
 def caller_for(account: LocalAccount, *, role: str, user: str) -> Caller:
     """The caller with the ARN that STS would give."""
-    arn = account.arn("sts", f"assumed-role/{ROLE_PREFIX}{role}/{user}").replace(f":{account.region}:", "::", 1)
+    arn = account.arn("sts", f"assumed-role/{ROLE_PREFIX}{role}/{user}")
     return Caller(arn=arn, account_id=account.account_id, region=account.region, role=role, user=user)
 
 
-def local_session(account: LocalAccount, *, role: str, user: str) -> boto3.Session:
+def local_session(account: LocalAccount, *, role: str, user: str, loader: Loader | None = None) -> boto3.Session:
     """A boto3 session whose clients are answered by ``account`` and act as ``role``.
 
-    Nothing of the machine's AWS configuration (profiles, files, credentials) is read, and nothing is sent anywhere.
+    ``loader`` lets several sessions read botocore's service models once. Nothing of the machine's AWS configuration
+    (profiles, files, credentials) is read, and nothing is sent anywhere.
     """
     core = botocore.session.Session()
     core.set_config_variable("config_file", os.devnull)
     core.set_config_variable("credentials_file", os.devnull)
     config: Any = core.get_component("config_store")
     config.set_config_provider("profile", ConstantProvider(None))
+    if loader is not None:
+        core.register_component("data_loader", loader)
     core.set_config_variable("region", account.region)
     core.set_credentials(_OWN_KEY, _OWN_KEY)
     own = caller_for(account, role=role, user=user)

@@ -113,14 +113,20 @@ def create(home: Path, path: Path) -> None:
         )
     temporary = home / f".{NAME}.{os.getpid()}-{threading.get_ident()}.tmp"
     temporary.unlink(missing_ok=True)
-    engine = sa.create_engine(f"sqlite:///{temporary}", poolclass=sa.NullPool)
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(temporary, isolation_level=None), poolclass=sa.NullPool
+    )
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            connection.exec_driver_sql("PRAGMA synchronous=OFF")  # one flush at the end instead
+            connection.exec_driver_sql("BEGIN")
             connection.exec_driver_sql(f"PRAGMA application_id={tables.APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version={tables.SCHEMA_VERSION}")
             tables.metadata.create_all(connection)
             connection.commit()
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     except sa.exc.DBAPIError as error:

@@ -31,7 +31,7 @@ def assume_role(call: Call) -> dict[str, Any]:
         raise AwsError("ValidationError", f"durationSeconds must be from 900 to {_LONGEST_S}")
     role = _persona(call)
     keys = assume(call.account, call.transaction, role=role, user=name, duration_s=duration_s)
-    arn = f"arn:aws:sts::{call.account.account_id}:assumed-role/{ROLE_PREFIX}{role}/{name}"
+    arn = call.account.arn("sts", f"assumed-role/{ROLE_PREFIX}{role}/{name}")
     return {
         "Credentials": {
             "AccessKeyId": keys.access_key_id,
