@@ -113,6 +113,7 @@ class Pipelines:
     def __init__(self, account: LocalAccount, client: Any) -> None:
         self.account = account
         self.client = client
+        self.entrypoint: tuple[str, ...] = ("no-entry-point",)
 
     def create(self, name: str, text: str) -> None:
         self.client.create_pipeline(
@@ -150,9 +151,7 @@ class Pipelines:
         """Advance everything until nothing is open any more."""
         wake = threading.Event()
         engine = Engine(self.account, slots=slots, faults=faults)
-        runner = JobRunner(
-            self.account, slots=slots, grace_s=grace_s, wake=wake, entrypoint=("python", "-S", "trial.py")
-        )
+        runner = JobRunner(self.account, slots=slots, grace_s=grace_s, wake=wake, entrypoint=self.entrypoint)
         deadline = time.monotonic() + timeout_s
         while True:
             busy = engine.advance()

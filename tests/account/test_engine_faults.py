@@ -116,7 +116,8 @@ def test_a_killed_worker_is_an_internal_error_and_can_be_tried_again(pipelines, 
 
 
 def test_a_failing_program_is_not_tried_again(pipelines):
-    arn = pipelines.run(definition(processing("S", "raise SystemExit(2)", RetryPolicies=[KILLED])))
+    arn = pipelines.run(definition(processing("S", "1/0", RetryPolicies=[KILLED])))
+    assert "AlgorithmError: ZeroDivisionError: division by zero (log: " in pipelines.reason(arn)
     assert pipelines.listed(arn)["S"]["AttemptCount"] == 1
     assert pipelines.status(arn) == "Failed"
 

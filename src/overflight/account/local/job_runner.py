@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overflight.account.local.job_files import JobFiles, JobRefused, collect, prepare, read_message, store_checkpoints
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 IMAGE_ENTRYPOINT = ("overflight-job",)
 _DAY_S = 86400
+_TAIL_BYTES, _LINE_CHARS = 4096, 400
 _TIMEOUT, _STOP, _SHUTDOWN = "MaxRuntimeExceeded", "Stopped", "shutdown"
 INTERNAL_ERROR = "SageMaker.JOB_INTERNAL_ERROR"
 
@@ -250,7 +252,7 @@ class JobRunner:
                 exception_type=INTERNAL_ERROR,
                 **values,
             )
-        reason = failure or f"see the job's log: {files.log}"
+        reason = failure or f"{last_line(files.log)} (log: {files.log})".lstrip()
         return _failed(f"AlgorithmError: {reason}, exit code: {code}", **values)
 
     def _finish(self, job: Resource, ending: Ending | None) -> None:
@@ -302,6 +304,17 @@ def _command(job: Resource, entrypoint: Sequence[str]) -> list[str]:
     if given.get("ContainerEntrypoint"):
         return [*given["ContainerEntrypoint"], *(given.get("ContainerArguments") or ())]
     return [*entrypoint, "train"]
+
+
+def last_line(path: Path) -> str:
+    """The last line with text in a log, for programs that end without saying why in ``output/failure``."""
+    try:
+        with path.open("rb") as handle:
+            handle.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            lines = [line for line in handle.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return lines[-1].strip()[:_LINE_CHARS] if lines else ""
 
 
 def final_metrics(job: Resource, files: JobFiles, now: str) -> list[dict[str, Any]]:
