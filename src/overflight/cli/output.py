@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+_WIDE = 1000  # files and pipes get whole lines
 _STATUS_STYLES = {
     "Succeeded": "green",
     "Approved": "green",
@@ -40,7 +41,7 @@ def console() -> Console:
     """A console on stdout; plain when stdout is not a terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def emit_json(value: Any) -> None:

@@ -69,6 +69,16 @@ class JobFolders:
         """
         return _required(self.root / "input" / "data" / name)
 
+    def source_uri(self, name: str) -> str:
+        """S3 address of the processing input ``name``; its folder for channels and jobs without a service."""
+        path = self.root / "config" / "processingjobconfig.json"
+        if path.exists():
+            for given in json.loads(path.read_text()).get("ProcessingInputs", []):
+                if given.get("InputName") == name and "S3Input" in given:
+                    return str(given["S3Input"]["S3Uri"])
+        channel = self.root / "input" / "data" / name
+        return str(channel if channel.exists() else self.root / "processing" / "input" / name)
+
     def hyperparameters(self) -> dict[str, str]:
         """Hyperparameters of a training job; SageMaker hands all of them over as strings."""
         path = self.root / "input" / "config" / "hyperparameters.json"

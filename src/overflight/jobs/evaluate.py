@@ -24,7 +24,7 @@ from overflight.jobs.environ import log_progress, settings_from
 from overflight.jobs.model_archive import unpacked_model
 from overflight.jobs.overlays import Overlays
 from overflight.jobs.plots import write_plots
-from overflight.jobs.tracked import log_dataset, open_tracking, source_uri
+from overflight.jobs.tracked import log_dataset, open_tracking
 from overflight.serving.detections import Detections
 from overflight.serving.predictor import Predictor
 from overflight.tracking.runs import StepRun
@@ -69,7 +69,7 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         dataset = _read_json(dataset_folder / "dataset.json")
         truth = _read_json(dataset_folder / "test" / "truth.json")
         tracking.log_params(settings.model_dump())
-        log_dataset(tracking, dataset, source=source_uri(folders, "dataset"), contexts={"test": "test"})
+        log_dataset(tracking, dataset, source=folders.source_uri("dataset"), contexts={"test": "test"})
         with unpacked_model(folders.input("model"), folders.root / "work") as model:
             predictor = Predictor(model)
             _check_classes(predictor.classes, truth)

@@ -21,7 +21,7 @@ from overflight.data.tile import TileRules
 from overflight.imaging.tiles import GRID_PX
 from overflight.jobs.contract import JobFolders
 from overflight.jobs.environ import log_progress, settings_from
-from overflight.jobs.tracked import log_survey, open_tracking, source_uri
+from overflight.jobs.tracked import log_survey, open_tracking
 
 INPUT, OUTPUT = "survey", "dataset"
 
@@ -75,7 +75,7 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         summary = prepare(survey, output, settings=settings)
         tracking.log_params(summary.params)
         tracking.log_metrics(summary.metrics)
-        log_survey(tracking, load_manifest(survey).as_dict(), source=source_uri(folders, INPUT))
+        log_survey(tracking, load_manifest(survey).as_dict(), source=folders.source_uri(INPUT))
         for name in (DATASET_FILE, TRUTH_FILE):
             tracking.log_artifacts(output / name, "dataset")
     return summary.message

@@ -5,7 +5,6 @@ Knows the folders of a job and the tracking interface, not MLflow.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,14 +55,3 @@ def log_dataset(run: StepRun, dataset: Mapping[str, Any], *, source: str, contex
             lineage={"survey": str(dataset["survey_digest"])},
             profile=profile,
         )
-
-
-def source_uri(folders: JobFolders, name: str) -> str:
-    """S3 address of the processing input ``name``; its folder for training channels and jobs without a service."""
-    path = folders.root / "config" / "processingjobconfig.json"
-    if path.exists():
-        for given in json.loads(path.read_text()).get("ProcessingInputs", []):
-            if given.get("InputName") == name and "S3Input" in given:
-                return str(given["S3Input"]["S3Uri"])
-    channel = folders.root / "input" / "data" / name
-    return str(channel if channel.exists() else folders.root / "processing" / "input" / name)

@@ -27,7 +27,7 @@ from overflight.detection.tiles import open_tiles
 from overflight.errors import UsageError
 from overflight.files import require_disk
 from overflight.jobs.contract import JobFolders
-from overflight.jobs.tracked import log_dataset, open_tracking, source_uri
+from overflight.jobs.tracked import log_dataset, open_tracking
 from overflight.tracking.runs import Context, StepRun
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         tracking.log_params(main, on_execution=True)
         tracking.log_params(recipe.model_dump(exclude=set(main)))
         contexts: dict[Context, str] = {"training": "train", "validation": "val"}
-        log_dataset(tracking, tiles.document, source=source_uri(folders, "dataset"), contexts=contexts)
+        log_dataset(tracking, tiles.document, source=folders.source_uri("dataset"), contexts=contexts)
         trained = _train(folders, plan, tracking)
         document = _write_model(folders, plan, trained)
         tracking.log_params({"precision": document["precision"], "score_threshold": document["score_threshold"]})

@@ -21,7 +21,7 @@ from overflight.data.tile import cores
 from overflight.files import write_json
 from overflight.jobs.contract import JobFolders
 from overflight.jobs.environ import log_progress, settings_from
-from overflight.jobs.tracked import log_survey, open_tracking, source_uri
+from overflight.jobs.tracked import log_survey, open_tracking
 
 INPUT, OUTPUT = "survey", "report"
 REPORT_FILE, DECISION_FILE = "report.json", "decision.json"
@@ -63,7 +63,7 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         tracking.log_params(summary.params, on_execution=True)
         tracking.log_metrics(summary.metrics)
         tracking.set_tag("overflight.passed", str(summary.decision["passed"]).lower())
-        log_survey(tracking, summary.report.survey.as_dict(), source=source_uri(folders, INPUT))
+        log_survey(tracking, summary.report.survey.as_dict(), source=folders.source_uri(INPUT))
         tracking.log_artifacts(output)
     return summary.message
 

@@ -6,11 +6,11 @@ Uses only the other use cases; whatever it does can be typed command by command.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from overflight.account.objects import read_json
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
 from overflight.errors import UsageError
@@ -20,7 +20,7 @@ from overflight.lifecycle.models import approve, describe_package, find_package
 from overflight.lifecycle.predict import Prediction, find_photos, predict
 from overflight.lifecycle.progress import Progress, Stages
 from overflight.lifecycle.runs import follow, start_run
-from overflight.lifecycle.surveys import SurveyVersion, add_survey, manifest_of
+from overflight.lifecycle.surveys import SurveyVersion, add_survey
 from overflight.lifecycle.system import tracking_uri
 from overflight.tracking.reading import find_execution_run
 
@@ -80,7 +80,7 @@ def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) ->
         endpoint = deploy(engineer, package_arn, name=ENDPOINT, progress=progress)
         result.text = endpoint["url"]
     with stages.stage("Predict") as result:
-        photos = _held_out(context, source, survey, execution_arn)
+        photos = _held_out(context, source, execution_arn)
         predictions = predict(engineer, ENDPOINT, photos, out=settings.out, form="json", progress=progress)
         result.text = f"{sum(len(item.detections.scores) for item in predictions)} objects in {len(photos)} photos"
     summary = _summary(
@@ -130,15 +130,14 @@ def _parameters(context: Context, settings: DemoSettings, survey: SurveyVersion)
     return parameters
 
 
-def _held_out(context: Context, source: Path, survey: SurveyVersion, execution_arn: str) -> list[Path]:
+def _held_out(context: Context, source: Path, execution_arn: str) -> list[Path]:
     """Photographs of the user's folder that the model never saw, spread over the held-out flights."""
-    execution_id = execution_arn.rsplit("/", 1)[1]
-    key = f"runs/{execution_id}/prepare/dataset/dataset.json"
-    body = context.client("s3").get_object(Bucket=context.settings.bucket, Key=key)["Body"].read()
-    flights = set(json.loads(body)["split"]["test"])
-    names = [line["path"] for line in manifest_of(context, survey) if line["flight"] in flights]
-    chosen = {Path(name).name for name in names[:: max(1, len(names) // PHOTOS_SENT)][:PHOTOS_SENT]}
-    return [photo for photo in find_photos([source]) if photo.name in chosen]
+    key = f"runs/{execution_arn.rsplit('/', 1)[1]}/prepare/dataset/test/truth.json"
+    truth = read_json(context.client("s3"), context.settings.bucket, key)
+    names = sorted(PurePath(image["file_name"]) for image in truth["images"])
+    chosen = names[:: max(1, len(names) // PHOTOS_SENT)][:PHOTOS_SENT]
+    tails = tuple(f"/{name.as_posix()}" for name in chosen)
+    return [photo for photo in find_photos([source]) if photo.as_posix().endswith(tails)]
 
 
 def _summary(

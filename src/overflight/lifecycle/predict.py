@@ -18,14 +18,14 @@ from overflight.data.metadata import read_metadata
 from overflight.errors import InputError, JobError, NotFoundError
 from overflight.files import write_bytes
 from overflight.imaging.codecs import decode, encode_jpeg
-from overflight.imaging.draw import draw_detections
+from overflight.imaging.draw import class_colours, draw_detections
 from overflight.imaging.geo import CameraPose
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.serving.client import join_parts, split_for_limit
 from overflight.serving.detections import Detections
 from overflight.serving.formats import write_predictions
-from overflight.serving.schema import detections_from_json
+from overflight.serving.schema import from_json
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 Format = Literal["json", "coco", "yolo", "geojson"]
@@ -140,7 +140,7 @@ def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], Detection
             raise JobError(
                 message, where=f"endpoint {endpoint}, {where}", cure=f"See: overflight endpoints show {endpoint}"
             ) from error
-        return detections_from_json(answer["Body"].read(), where=f"answer of endpoint {endpoint} for {where}")
+        return from_json(answer["Body"].read(), where=f"answer of endpoint {endpoint} for {where}")
 
     return send
 
@@ -156,7 +156,8 @@ def _detect(photo: Path, send: Callable[[bytes, str], Detections], *, max_bytes:
 def _overlay(photo: Path, detections: Detections) -> Any:
     rgb = decode(photo.read_bytes())
     labels = [detections.classes[index] for index in detections.class_ids]
-    return draw_detections(rgb, detections.boxes_xyxy_px, labels, detections.scores)
+    colours = class_colours(detections.classes)
+    return draw_detections(rgb, detections.boxes_xyxy_px, labels, detections.scores, colours)
 
 
 def _pose(photo: Path) -> CameraPose | None:

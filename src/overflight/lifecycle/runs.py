@@ -6,6 +6,7 @@ Talks to SageMaker Pipelines through boto3 only; whether AWS or the local accoun
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from overflight.settings import Settings
 
 PIPELINE = "overflight-train"
 FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
+# "<time> <level> <logger> photos 7/13", as overflight.logs writes it; the first three words are optional.
+_COUNTED = re.compile(r"^(?:\S+Z \w+ +[\w.]+ )?(?P<text>.*\b(?P<done>\d+)/(?P<total>\d+))\s*$")
 _LOG_GROUPS = {
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
@@ -275,11 +278,8 @@ class _LogTail:
     def news(self, step: Step) -> list[tuple[str, int | None, int | None]]:
         """The newest progress line (``... images 40/240``) among the new log lines, parsed, if there is one."""
         for line in reversed(self.lines(step)):
-            words = line.split()
-            for word in reversed(words):
-                done, slash, total = word.partition("/")
-                if slash and done.isdigit() and total.isdigit():
-                    return [(" ".join(words[-6:]) if len(words) > 6 else line, int(done), int(total))]
+            if match := _COUNTED.search(line):
+                return [(match["text"], int(match["done"]), int(match["total"]))]
         return []
 
 

@@ -5,7 +5,6 @@ Does not know label formats or how photographs are read: ``overflight.data`` doe
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,12 +132,3 @@ def _read_version(context: Context, prefix: str) -> SurveyVersion:
     bucket = context.settings.bucket
     facts = read_json(context.client("s3"), bucket, f"{prefix}/survey.json")
     return SurveyVersion(facts["name"], facts["digest"], f"s3://{bucket}/{prefix}", facts)
-
-
-def manifest_of(context: Context, survey: SurveyVersion) -> list[dict[str, Any]]:
-    """Lines of the survey's manifest (see ``overflight.data.survey``)."""
-    prefix = survey.uri.split("/", 3)[3]
-    body = (
-        context.client("s3").get_object(Bucket=context.settings.bucket, Key=f"{prefix}/manifest.jsonl")["Body"].read()
-    )
-    return [json.loads(line) for line in body.decode().splitlines()]

@@ -5,6 +5,7 @@ On AWS only the account's resources are shown; ``down`` stops what this machine 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def status(context: Context) -> dict[str, Any]:
         facts["home"] = str(settings.home_path)
         if not settings.home_path.exists():
             return {**facts, "supervisor": None, "mlflow": None, "runs": [], "endpoints": []}
-        facts["supervisor"] = supervisor_status(local_account(settings))
+        supervisor = supervisor_status(local_account(settings))
+        facts["supervisor"] = asdict(supervisor) if supervisor.running else None
         facts["mlflow"] = server_status(settings.home_path / "mlflow")
     running = [run for run in list_runs(context) if run["status"] in {"Executing", "Stopping"}]
     return {**facts, "runs": running, "endpoints": list_endpoints(context)}
