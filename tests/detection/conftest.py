@@ -54,4 +54,4 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ultralytics may be imported after this, in this process."""
     from overflight.detection.isolation import isolate
 
-    return isolate(tmp_path_factory.mktemp("ultralytics"))
+    return isolate(tmp_path_factory.mktemp("ultralytics"), threads=1)

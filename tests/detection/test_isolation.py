@@ -49,9 +49,8 @@ def test_import_before_isolation_is_an_error():
     assert "imported before it was isolated" in done.stderr
 
 
-def test_environment_is_a_parameter(tmp_path):
-    if "ultralytics" in sys.modules:
-        pytest.skip("Ultralytics is in this process already")
+def test_environment_is_a_parameter(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ultralytics", raising=False)
     environ = {"OMP_NUM_THREADS": "7", "ULTRALYTICS_API_KEY": "x"}
     isolate(tmp_path, environ=environ, threads=3)
     assert environ["OMP_NUM_THREADS"] == "7", "the user's own choice stays"

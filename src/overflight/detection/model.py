@@ -35,7 +35,7 @@ class TrainableModel(DetectionModel):  # type: ignore[misc]  # Ultralytics ships
 
 def plain_copy(model: Any) -> Any:
     """A float32 ``DetectionModel`` in NCHW order with the weights, names and stride of ``model``, in eval mode."""
-    copy = DetectionModel(model.yaml, ch=model.yaml.get("channels", 3), nc=model.nc, verbose=False)
+    copy = DetectionModel(model.yaml, ch=model.yaml.get("channels", 3), nc=model.model[-1].nc, verbose=False)
     state = {name: value.detach().float().contiguous() for name, value in model.state_dict().items()}
     copy.load_state_dict(state)
     for name in ("nc", "names", "args", "stride", "task"):

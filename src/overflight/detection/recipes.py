@@ -20,6 +20,7 @@ from overflight.errors import InputError, UsageError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 # Entries that are ours; all others are arguments of Ultralytics.
@@ -39,7 +40,7 @@ class Recipe(BaseModel):
     batch: Annotated[int, Field(ge=1, le=4096)]
     # optimiser and schedule
     optimizer: Literal["SGD", "AdamW", "MuSGD"]
-    lr0: Positive
+    lr0: Rate
     lrf: Share
     cos_lr: bool
     momentum: Share
