@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import json
 import os
 import shutil
 import tarfile
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from overflight.account.local.objects import ObjectStore, add_version, find_bucket
 from overflight.errors import InputError, NotFoundError, ResourceError
-from overflight.files import require_disk, write_json
+from overflight.files import require_disk
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -160,11 +161,17 @@ def prepare(files: JobFiles, objects: ObjectStore, *, min_free_bytes: int = 0) -
             restore_checkpoints(kept, objects)
 
 
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Plainly: the folder is new, nobody reads it yet, and after a crash it is made again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+
+
 def _write_processing_config(files: JobFiles) -> None:
     for _, folder in files.outputs():
         folder.mkdir(parents=True, exist_ok=True)
-    write_json(files.root / "config" / "processingjobconfig.json", {**files.request, "ProcessingJobName": files.name})
-    write_json(files.root / "config" / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
+    _write_json(files.root / "config" / "processingjobconfig.json", {**files.request, "ProcessingJobName": files.name})
+    _write_json(files.root / "config" / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
 
 
 def _write_training_config(files: JobFiles) -> None:
@@ -191,9 +198,9 @@ def _write_training_config(files: JobFiles) -> None:
         ],
         "network_interface_name": "lo",
     }
-    write_json(config / "hyperparameters.json", parameters)
-    write_json(config / "resourceconfig.json", resources)
-    write_json(config / "inputdataconfig.json", channels)
+    _write_json(config / "hyperparameters.json", parameters)
+    _write_json(config / "resourceconfig.json", resources)
+    _write_json(config / "inputdataconfig.json", channels)
 
 
 def _link_input(one: JobInput, objects: ObjectStore) -> None:
