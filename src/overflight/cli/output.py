@@ -91,7 +91,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}"
     if isinstance(value, Mapping):
-        return escape(", ".join(f"{key} {_cell(item)}" for key, item in value.items()))
+        return escape(", ".join(f"{key} {_cell(item)}" for key, item in value.items())) or "-"
     if isinstance(value, (list, tuple)):
         return escape(", ".join(str(item) for item in value)) or "-"
     text = escape(str(value))

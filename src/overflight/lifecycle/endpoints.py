@@ -12,6 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from overflight.account.local.supervisor import ensure_supervisor
+from overflight.account.session import local_account
 from overflight.errors import JobError, NotFoundError, RefusedError, UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.models import describe_package
@@ -68,6 +70,31 @@ def deploy(
             cure=f"Log: overflight endpoints logs {name}; remove it: overflight endpoints delete {name}",
         )
     return describe_endpoint(context, name)
+
+
+def wake(context: Context, name: str, *, patience_s: float = 60.0, wait: Callable[[float], None] = time.sleep) -> None:
+    """Bring a local endpoint back that ``overflight down`` or a restart of the machine put out of service.
+
+    Raises:
+        NotFoundError: there is none of this name.
+        JobError: it did not come back.
+    """
+    facts = describe_endpoint(context, name)
+    if facts["status"] != "OutOfService" or not context.is_local:
+        return
+    ensure_supervisor(local_account(context.settings))
+    pause_s = 0.2
+    for _ in range(int(patience_s / pause_s)):
+        facts = describe_endpoint(context, name)
+        if facts["status"] in {"InService", "Failed"}:
+            break
+        wait(pause_s)
+    if facts["status"] != "InService":
+        raise JobError(
+            facts["reason"] or f"it is {facts['status']}",
+            where=f"endpoint {name}",
+            cure=f"Log: overflight endpoints logs {name}",
+        )
 
 
 def list_endpoints(context: Context) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from overflight.imaging.codecs import decode, encode_jpeg
 from overflight.imaging.draw import class_colours, draw_detections
 from overflight.imaging.geo import CameraPose
 from overflight.lifecycle.context import Context
+from overflight.lifecycle.endpoints import wake
 from overflight.lifecycle.progress import Progress
 from overflight.serving.client import join_parts, split_for_limit
 from overflight.serving.detections import Detections
@@ -92,6 +93,7 @@ def predict(
         InputError: a photograph cannot be read.
         JobError: the endpoint refused or failed.
     """
+    wake(context, endpoint)
     send = _sender(context, endpoint)
     names = _unique_names(photos)
 

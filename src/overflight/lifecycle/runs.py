@@ -6,6 +6,7 @@ Talks to SageMaker Pipelines through boto3 only; whether AWS or the local accoun
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 import uuid
@@ -16,13 +17,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from overflight.errors import JobError, NotFoundError
+from overflight.errors import JobError, NotFoundError, OverflightError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.pipelines.check import require_valid
 from overflight.pipelines.definition import to_json
 from overflight.pipelines.train import TrainPipelineConfig, train_pipeline
 from overflight.settings import Settings
+from overflight.tracking.reading import close_execution
+from overflight.tracking.settings import OFF
+
+log = logging.getLogger(__name__)
 
 PIPELINE = "overflight-train"
 FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
@@ -81,7 +86,8 @@ def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
         UsageError: the definition fails our own checks (nothing was sent).
     """
     definition, role_arn = training_definition(context.settings, name=name), _role(context.settings)
-    require_valid(json.loads(definition))
+    for warning in require_valid(json.loads(definition)):
+        log.warning("pipeline %s: %s: %s", name, warning.path, warning.message)
     sagemaker = context.client("sagemaker")
     try:
         current = sagemaker.describe_pipeline(PipelineName=name)
@@ -152,8 +158,32 @@ def follow(
             break
         wait(0.25 if context.is_local else 10.0)
     if status["PipelineExecutionStatus"] != "Succeeded":
+        _close_tracking(context, execution_arn, status["PipelineExecutionStatus"])
         raise _failed(execution_arn, status, steps)
     return steps
+
+
+def _close_tracking(context: Context, execution_arn: str, status: str) -> None:
+    """Tell MLflow that the run did not succeed: its jobs may all have ended well before a gate refused."""
+    given = _parameters_of(context, execution_arn)
+    uri = given.get("MlflowTrackingUri", OFF)
+    if uri == OFF:
+        return
+    try:
+        close_execution(
+            uri,
+            execution_arn.rsplit("/", 1)[1],
+            status="KILLED" if status == "Stopped" else "FAILED",
+            end_ms=int(context.clock().timestamp() * 1000),
+            experiment=given["MlflowExperiment"],
+        )
+    except OverflightError as error:  # the run's own failure is what must be reported
+        log.warning("the end of the run could not be told to MLflow: %s", error)
+
+
+def _parameters_of(context: Context, execution_arn: str) -> dict[str, str]:
+    answer = context.client("sagemaker").list_pipeline_parameters_for_execution(PipelineExecutionArn=execution_arn)
+    return {item["Name"]: item["Value"] for item in answer["PipelineParameters"]}
 
 
 def list_runs(context: Context, *, limit: int = 20) -> list[dict[str, Any]]:
@@ -198,7 +228,6 @@ def describe_run(context: Context, execution_arn: str) -> dict[str, Any]:
     """Status, who started it, parameters and steps of one run."""
     sagemaker = context.client("sagemaker")
     facts = sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution_arn)
-    given = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution_arn)
     return {
         "run": execution_arn.rsplit("/", 1)[1],
         "arn": execution_arn,
@@ -207,7 +236,7 @@ def describe_run(context: Context, execution_arn: str) -> dict[str, Any]:
         "started": facts["CreationTime"],
         "modified": facts["LastModifiedTime"],
         "started_by": started_by(facts),
-        "parameters": {item["Name"]: item["Value"] for item in given["PipelineParameters"]},
+        "parameters": _parameters_of(context, execution_arn),
         "steps": [step.as_dict() for step in steps_of(context, execution_arn)],
     }
 

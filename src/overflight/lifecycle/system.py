@@ -16,6 +16,7 @@ from overflight.lifecycle.endpoints import list_endpoints
 from overflight.lifecycle.runs import list_runs, stop_run
 from overflight.tracking.server import MlflowServer, server_status, start_server, stop_server
 from overflight.tracking.settings import local_tracking_uri
+from overflight.tracking.uploader import replay_pending
 
 
 def status(context: Context) -> dict[str, Any]:
@@ -62,5 +63,9 @@ def mlflow_folder(context: Context) -> Path:
 
 
 def open_mlflow(context: Context, *, port: int) -> MlflowServer:
-    """Start MLflow's pages as a child process that outlives this one unless it is stopped."""
+    """Start MLflow's pages as a child process that outlives this one unless it is stopped.
+
+    What killed jobs left behind in their event logs is uploaded first.
+    """
+    replay_pending(context.settings.home_path / "jobs", tracking_uri(context))
     return start_server(mlflow_folder(context), port=port)
