@@ -40,6 +40,12 @@ def test_events_are_on_the_bus_in_order(client, account, clock, assert_fits_outp
     assert events_after(account, first.sequence) == [second]
 
 
+@pytest.mark.parametrize("given", ["2026-01-02T03:04:05Z", 1767323045, datetime(2026, 1, 2, 3, 4, 5)])
+def test_times_as_botocore_takes_them(client, account, given):
+    client.put_events(Entries=[entry(Time=given)])
+    assert published(account)[0].time == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
 def events_after(account, sequence):
     with account.store.read() as transaction:
         return events.after(transaction, sequence)

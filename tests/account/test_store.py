@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import random
 import signal
 import sqlite3
@@ -10,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -178,6 +181,30 @@ def test_the_version_of_the_data_tells_of_changes_by_others(store, clock):
     with store.write() as transaction:
         transaction.insert("job", "b", body={})
     assert store.data_version() != after
+
+
+def test_a_forgotten_store_closes_its_files(tmp_path, clock):
+    store = Store(tmp_path / "home", clock=clock)
+    with store.write() as transaction:
+        transaction.insert("job", "a", body={})
+    seen = weakref.ref(store)
+    del store
+    gc.collect()
+    assert seen() is None
+    assert not (tmp_path / "home" / "state.db-wal").exists()  # the last connection to close takes the log with it
+
+
+def test_a_store_can_be_used_on_both_sides_of_a_fork(store):
+    with store.write() as transaction:
+        transaction.insert("job", "parent", body={})
+    child = os.fork()
+    if child == 0:  # pragma: no cover  # another process
+        with store.write() as transaction:
+            transaction.insert("job", "child", body={})
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with store.read() as transaction:
+        assert [found.name for found in transaction.list("job")] == ["parent", "child"]
 
 
 # --- several processes

@@ -149,7 +149,8 @@ class BlobFolder:
 
     def _ready(self, blob: Blob) -> Path:
         target = self.path(blob.sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
     def _seal(self, handle: BinaryIO, temporary: Path, blob: Blob) -> None:
@@ -161,7 +162,8 @@ class BlobFolder:
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[tuple[BinaryIO, Path]]:
         folder = self.folder / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
         temporary = Path(name)
         try:

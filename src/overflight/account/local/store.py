@@ -11,6 +11,7 @@ and new.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sqlite3
@@ -240,7 +241,7 @@ class Store:
         with self._watching, self._explained():
             self._reopen_after_fork()
             if self._watcher is None:
-                self._watcher = self._connect()
+                self._watcher = _connect(self.path)
             return cast("int", self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
@@ -252,7 +253,11 @@ class Store:
         self._process = os.getpid()
         self._watcher = None
         self._engine = sa.create_engine(
-            "sqlite://", creator=self._connect, poolclass=sa.QueuePool, pool_size=4, max_overflow=60
+            "sqlite://",
+            creator=functools.partial(_connect, self.path),
+            poolclass=sa.QueuePool,
+            pool_size=4,
+            max_overflow=60,
         )
         weakref.finalize(self, self._engine.dispose)
 
@@ -266,18 +271,6 @@ class Store:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=state_file.BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        connection.execute("PRAGMA synchronous=NORMAL")
-        return connection
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
@@ -299,3 +292,16 @@ class Store:
             state_file.explain(error, error, home=self.home, path=self.path)
         except sa.exc.DBAPIError as error:
             state_file.explain(error, error.orig, home=self.home, path=self.path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        timeout=state_file.BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection

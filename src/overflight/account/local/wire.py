@@ -196,6 +196,8 @@ def operations_of(service: str) -> Mapping[str, Operation]:
 def perform(call: Call) -> dict[str, Any]:
     """Take one validated call through authorise, do, trail and event; the response without its metadata.
 
+    Errors of the machine (full disk, damaged state) pass as they are and leave nothing, not even a record.
+
     Raises:
         AwsError: the answer is an error; it is in the trail.
         NotImplementedInLocalAccountError: there is no such operation here.

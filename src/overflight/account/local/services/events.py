@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
+
+from botocore.utils import parse_timestamp
 
 from overflight.account.local.events import DEFAULT_BUS, publish
 from overflight.account.local.wire import AwsError, Call, operation
@@ -56,11 +58,8 @@ def _moment(call: Call, given: datetime | str | float | None) -> datetime:
     """When it happened: botocore takes datetimes, ISO texts and seconds since 1970; without a zone it is UTC."""
     if given is None:
         return call.account.clock()
-    if isinstance(given, str):
-        given = datetime.fromisoformat(given)
-    elif not isinstance(given, datetime):
-        given = datetime.fromtimestamp(given, UTC)
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
+    moment = given if isinstance(given, datetime) else parse_timestamp(cast("Any", given))  # takes numbers too
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _size_bytes(entry: dict[str, Any]) -> int:
