@@ -10,7 +10,6 @@ import math
 import cv2
 import numpy as np
 
-from overflight.data.scenes.materials import Textures
 from overflight.data.scenes.noise import Array, colourise, generator, ramp
 from overflight.data.scenes.world import Building
 
@@ -31,8 +30,10 @@ _METAL = [
 ]
 
 
-def draw_building(albedo: Array, height: Array, building: Building, *, gsd_m: float, textures: Textures) -> None:
+def draw_building(albedo: Array, height: Array, walls: Array, building: Building, *, gsd_m: float) -> None:
     """Draw the roof into ``albedo`` (uint8 RGB) and its shape into ``height`` (float32 m, half the resolution).
+
+    ``walls`` (uint8, half the resolution) gets the walls' brightness.
 
     The roof is drawn in its own axes (x along the ridge) and turned into place.
     """
@@ -46,7 +47,8 @@ def draw_building(albedo: Array, height: Array, building: Building, *, gsd_m: fl
     centre = (building.x_m / gsd_m, building.y_m / gsd_m)
     _stamp(albedo, colours, centre, building.angle_rad)
     _stamp(height, shape, (centre[0] / 2, centre[1] / 2), building.angle_rad)
-    del textures
+    plaster = np.full(shape.shape, int(rng.integers(150, 232)), np.uint8)
+    _stamp(walls, plaster, (centre[0] / 2, centre[1] / 2), building.angle_rad)
 
 
 def _roof_colours(building: Building, size: tuple[int, int], gsd_m: float, rng: np.random.Generator) -> Array:
@@ -94,7 +96,8 @@ def _roof_height(building: Building, size: tuple[int, int]) -> Array:
         slope = np.minimum(across, ends)
     else:
         slope = np.repeat(across, columns, axis=1)
-    return building.eaves_m + slope * np.float32(building.ridge_m - building.eaves_m)
+    pitched: Array = building.eaves_m + slope * np.float32(building.ridge_m - building.eaves_m)
+    return pitched
 
 
 def _furnish(colours: Array, shape: Array, building: Building, gsd_m: float, rng: np.random.Generator) -> None:
@@ -102,7 +105,7 @@ def _furnish(colours: Array, shape: Array, building: Building, gsd_m: float, rng
     rows, columns = colours.shape[:2]
 
     def box(
-        share_x: float, share_y: float, wide_m: float, tall_m: float, colour: tuple[int, int, int], rise_m: float
+        share_x: float, share_y: float, *, wide_m: float, tall_m: float, colour: tuple[int, int, int], rise_m: float
     ) -> None:
         x, y = int(share_x * columns), int(share_y * rows)
         half_x, half_y = max(1, int(wide_m / gsd_m / 2)), max(1, int(tall_m / gsd_m / 2))
@@ -112,26 +115,27 @@ def _furnish(colours: Array, shape: Array, building: Building, gsd_m: float, rng
         ]
         part += np.float32(rise_m)
 
+    def pick(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
     if building.roof in {"gable", "hip"}:
-        box(float(rng.uniform(0.25, 0.75)), 0.5 + float(rng.choice([-0.08, 0.08])), 0.7, 0.55, (112, 84, 74), 1.0)
+        side = 0.5 + float(rng.choice([-0.08, 0.08]))
+        box(pick(0.25, 0.75), side, wide_m=0.7, tall_m=0.55, colour=(112, 84, 74), rise_m=1.0)
         if rng.random() < 0.4:
             for number in range(int(rng.integers(3, 7))):
-                box(0.22 + number * 1.06 / (columns * gsd_m), 0.28, 0.98, 1.6, (32, 38, 54), 0.05)
+                place = 0.22 + number * 1.06 / (columns * gsd_m)
+                box(place, 0.28, wide_m=0.98, tall_m=1.6, colour=(32, 38, 54), rise_m=0.05)
         elif rng.random() < 0.6:
             for place in rng.uniform(0.15, 0.85, 2):
-                box(float(place), float(rng.choice([0.25, 0.75])), 0.8, 1.1, (58, 70, 82), 0.02)
+                row = float(rng.choice([0.25, 0.75]))
+                box(float(place), row, wide_m=0.8, tall_m=1.1, colour=(58, 70, 82), rise_m=0.02)
         return
     for _ in range(int(rng.integers(3, 9))):
         tone = int(rng.integers(120, 205))
-        side = float(rng.uniform(0.6, 1.9))
-        box(
-            float(rng.uniform(0.08, 0.92)),
-            float(rng.uniform(0.15, 0.85)),
-            side,
-            side * float(rng.uniform(0.6, 1.2)),
-            (tone, tone, min(255, tone + 4)),
-            float(rng.uniform(0.3, 1.0)),
-        )
+        wide = pick(0.6, 1.9)
+        colour = (tone, tone, min(255, tone + 4))
+        where = pick(0.08, 0.92), pick(0.15, 0.85)
+        box(*where, wide_m=wide, tall_m=wide * pick(0.6, 1.2), colour=colour, rise_m=pick(0.3, 1.0))
 
 
 def _stamp(raster: Array, picture: Array, centre: tuple[float, float], angle_rad: float) -> None:

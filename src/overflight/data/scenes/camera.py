@@ -54,12 +54,15 @@ class Camera:
         """How much farther from the centre (and larger) a point at ``height_m`` appears than one on the ground."""
         return self.pose.altitude_m / max(self.pose.altitude_m - height_m, 0.2 * self.pose.altitude_m)
 
-    def raster_matrix(self, pixel_m: float) -> Array:
-        """Affine matrix (2 x 3) from picture to a site raster of ``pixel_m``, for ``cv2.WARP_INVERSE_MAP``."""
+    def raster_matrix(self, pixel_m: float, *, reduce: int = 1) -> Array:
+        """Affine matrix (2 x 3) from picture to a site raster of ``pixel_m``, for ``cv2.WARP_INVERSE_MAP``.
+
+        With ``reduce`` the picture has that many times fewer pixels each way.
+        """
         turn = -self.turn_rad()
-        scale = self.gsd_m / pixel_m
+        scale = self.gsd_m * reduce / pixel_m
         cos, sin = scale * math.cos(turn), scale * math.sin(turn)
-        centre_x, centre_y = self.centre_px
+        centre_x, centre_y = (self.width_px // reduce - 1) / 2, (self.height_px // reduce - 1) / 2
         x = self.pose.x_m / pixel_m - 0.5 - cos * centre_x + sin * centre_y
         y = self.pose.y_m / pixel_m - 0.5 - sin * centre_x - cos * centre_y
         return np.array([[cos, -sin, x], [sin, cos, y]], np.float64)

@@ -41,7 +41,8 @@ def _fogged(rgb: Array, fog: float, rng: np.random.Generator) -> Array:
     veil = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(fog) + np.float32(0.80 * fog)
     air = np.array([196, 201, 206], np.float32)
     soft = cv2.GaussianBlur(rgb, (0, 0), 0.3 + 1.6 * fog)
-    return np.clip(soft + (air - soft) * np.clip(veil, 0, 0.93)[:, :, None], 0, 255).astype(np.uint8)
+    veiled: Array = np.clip(soft + (air - soft) * np.clip(veil, 0, 0.93)[:, :, None], 0, 255).astype(np.uint8)
+    return veiled
 
 
 @functools.lru_cache(maxsize=4)

@@ -47,6 +47,9 @@ def _water(layout: Layout, rng: np.random.Generator, edge: float) -> None:
     far = edge - float(rng.uniform(22, 30)) if river else -reach
     layout.strip("water", (-reach, reach), (far, edge), clear=True, rough_m=0.5)
     middle = (edge + far) / 2 if river else edge - 26.0
+    for _ in range(int(rng.integers(6, 16))):
+        at = (float(rng.uniform(-0.6, 0.6)) * layout.side_m, edge - float(rng.uniform(3, 40 if not river else 20)))
+        layout.prop("buoy", *at, seed=int(rng.integers(2**60)))
     layout.lanes.append(Lane("water", middle - 2.5, 1, (2.0, 4.5)))
     if river:
         layout.strip("reeds", (-reach, reach), (far - 2.2, far + 0.6), rough_m=0.8)
@@ -89,7 +92,25 @@ def _shore(layout: Layout, rng: np.random.Generator, edge: float) -> float:
     layout.areas.append(Area((-reach * 0.6, reach * 0.6), (edge + 0.6, path + 2.6), 2.0))
     green = float(rng.uniform(3.0, 6.0))
     layout.strip("lawn", along, (path + 3.0, path + 3.0 + green))
+    for at in np.arange(-reach, reach, float(rng.uniform(13, 24))):
+        layout.prop("bench", float(at), path + 3.4, seed=int(rng.integers(2**60)))
+        if rng.random() < 0.4:
+            layout.prop("bin", float(at) + 1.8, path + 3.4, seed=int(rng.integers(2**60)))
+    if green > 3.8:
+        _avenue(layout, rng, path + 3.0 + green / 2)
     return path + 3.0 + green + 2.0 + LANE_M
+
+
+def _avenue(layout: Layout, rng: np.random.Generator, v: float) -> None:
+    """A row of trees of one kind and about one age."""
+    age, tone = float(rng.uniform(1.4, 1.9)), float(rng.uniform(0.2, 0.8))
+    for at in np.arange(-layout.reach_m, layout.reach_m, float(rng.uniform(7.5, 13))):
+        if rng.random() < 0.85:
+            x, y = layout.curve.point(float(at + rng.normal(0, 0.4)), v + float(rng.normal(0, 0.2)))
+            radius = age * float(rng.uniform(0.85, 1.1))
+            layout.trees.append(
+                Tree(x, y, radius, radius * 1.7, "broad", float(np.clip(tone + rng.normal(0, 0.08), 0, 1)))
+            )
 
 
 def _road(layout: Layout, rng: np.random.Generator, middle: float) -> None:
@@ -112,6 +133,7 @@ def _road(layout: Layout, rng: np.random.Generator, middle: float) -> None:
     layout.lanes.append(Lane("road", middle + LANE_M / 2, 1, (6.0, 13.0)))
     for lamp in np.arange(-reach, reach, 22.0):
         layout.lamps.append(layout.curve.point(float(lamp), middle - LANE_M - 0.8))
+        layout.prop("lamp", float(lamp), middle - LANE_M - 0.8, seed=int(rng.integers(2**60)), turn_rad=math.pi / 2)
 
 
 def _lots(layout: Layout, rng: np.random.Generator, v: tuple[float, float]) -> None:
@@ -151,13 +173,13 @@ def _back(layout: Layout, rng: np.random.Generator, v: float) -> None:
 def _plant(layout: Layout, rng: np.random.Generator) -> None:
     """Single trees wherever a crown has room; then every crown that covers ground to be kept free is dropped."""
     room = layout.clearance_m()
-    count = int(layout.side_m**2 / 110)
+    count = int(layout.side_m**2 / 60)
     tone = float(rng.uniform(0.3, 0.7))
     for _ in range(count):
         x, y = rng.uniform(0, layout.side_m, 2)
-        radius = float(rng.uniform(0.6, 3.4))
+        radius = float(rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.4, 3.6)], p=[0.35, 0.65]))
         kind = "bush" if radius < 1.2 else str(rng.choice(["broad", "broad", "conifer"]))
-        height = radius * float(rng.uniform(1.5, 2.1)) if kind != "bush" else radius * 1.2
+        height = radius * float(rng.uniform(1.15, 1.6)) if kind != "bush" else radius * 1.2
         layout.trees.append(Tree(float(x), float(y), radius, height, kind, float(np.clip(rng.normal(tone, 0.2), 0, 1))))
     last = room.shape[0] - 1
 

@@ -24,7 +24,7 @@ class SunLight:
     """Light of one flight over one site.
 
     Attributes:
-        slope: Light by the slope of the surface, uint8 (:data:`FLAT` on level ground), at the height raster's resolution.
+        slope: Light by the slope of the surface, uint8 (:data:`FLAT` on level ground), one per pixel of the heights.
         shadow: Cast shadow, uint8 (255 is full shadow), same resolution.
         pixel_m: Size of a pixel of both.
         shadow_dx: Shadow's offset per metre of height, x (metres to the east).
@@ -69,7 +69,7 @@ def cast_shadow(height_m: Array, *, pixel_m: float, to_sun: tuple[float, float],
         np.maximum(highest, moved - np.float32(steps * step_m * drop), out=highest)
         steps *= 2
     dark = np.clip((highest - low - 0.08) * np.float32(255 / 0.22), 0, 255).astype(np.uint8)
-    soft = cv2.GaussianBlur(dark, (3, 3), 0.8)
+    soft: Array = cv2.GaussianBlur(dark, (3, 3), 0.8)
     return cv2.resize(soft, (height_m.shape[1], height_m.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
@@ -79,13 +79,14 @@ def gain_table(weather: Weather) -> Array:
     Colours are stored with a gamma near 2, so a gain on them is the square root of the light's.
     """
     light = np.arange(256) / FLAT
-    ambient = 0.20 + 0.62 * weather.cloud
+    ambient = 0.24 + 0.62 * weather.cloud
     warm = weather.warmth * (1 - weather.cloud)
     sky = np.array([0.84, 0.96, 1.20]) * (1 - weather.cloud) + np.array([0.98, 1.0, 1.03]) * weather.cloud
     sun = np.array([1.0 + 0.08 * warm, 1.0, 1.0 - 0.12 * warm])
-    brightness = weather.exposure * (1 - 0.10 * weather.cloud)
+    brightness = weather.exposure * (1.06 - 0.10 * weather.cloud)
     total = ambient * sky[None, :] + (1 - ambient) * sun[None, :] * light[:, None]
     day = np.sqrt(np.maximum(total, 0)) * brightness
     moon = np.array([0.20, 0.25, 0.34])[None, :] * np.sqrt(0.35 + 0.65 * light[:, None])
     mixed = day * (1 - weather.night) ** 1.2 + moon * weather.night
-    return np.clip(np.round(mixed * GAIN_ONE), 0, 255).astype(np.uint8).reshape(256, 1, 3)
+    table: Array = np.clip(np.round(mixed * GAIN_ONE), 0, 255).astype(np.uint8)
+    return table.reshape(256, 1, 3)

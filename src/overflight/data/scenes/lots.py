@@ -22,7 +22,7 @@ def car_park(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None
     surface = str(rng.choice(["asphalt", "asphalt_old", "asphalt_dark", "paving"]))
     layout.strip(surface, u, v, clear=True)
     drive = (u[0] + u[1]) / 2 + rng.uniform(-4, 4)
-    layout.strip(surface, (drive - 3.0, drive + 3.0), (v[0] - 4.5, v[0] + 2), clear=True)
+    layout.strip(surface, (drive - 3.0, drive + 3.0), (v[0] - 3.4, v[0] + 2), clear=True)
     row = v[0] + 1.0 + AISLE_M
     inner = (u[0] + 1.5, u[1] - 1.5)
     while row + BAY_LENGTH_M <= v[1] - 0.3:
@@ -35,6 +35,9 @@ def car_park(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None
     layout.areas.append(Area(inner, (v[0] + 1.5, v[0] + AISLE_M), 1.2))
     for lamp in np.arange(u[0] + 6, u[1] - 5, 14.0):
         layout.lamps.append(curve.point(float(lamp), (v[0] + v[1]) / 2))
+        layout.prop("lamp", u[0] + 0.7, v[0] + 4 + float(lamp - u[0]), seed=_new(rng))
+    for number in range(int(rng.integers(0, 4))):
+        layout.prop("bin", u[1] - 0.8, v[1] - 1.5 - number * 0.9, seed=_new(rng), turn_rad=float(rng.normal(0, 0.1)))
 
 
 def _bays(layout: Layout, u: Span, v: float, *, facing: int) -> None:
@@ -54,7 +57,7 @@ def yard(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
     surface = str(rng.choice(["concrete", "asphalt_old", "concrete", "gravel"]))
     layout.strip(surface, u, v, clear=True)
     drive = u[0] + 6.0 + rng.uniform(0, 3)
-    layout.strip(surface, (drive - 4.0, drive + 4.0), (v[0] - 4.5, v[0] + 2), clear=True)
+    layout.strip(surface, (drive - 4.0, drive + 4.0), (v[0] - 3.4, v[0] + 2), clear=True)
     depth = min(12.0, (v[1] - v[0]) - 19.0)
     if depth > 5:
         middle = (u[0] + u[1]) / 2
@@ -81,6 +84,20 @@ def yard(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
         facing = -1 if rng.random() < 0.8 else 1
         layout.slots.append(Slot("dock", x, y, layout.curve.direction_rad(middle) + facing * math.pi / 2, 13.0))
     layout.areas.append(Area((u[0] + 2, u[1] - 2), (v[0] + 1.0, v[0] + 3.5), 0.5))
+    for _ in range(int(rng.integers(2, 5))):
+        at = float(rng.uniform(u[0] + 2, u[1] - 2))
+        layout.prop("container", at, v[0] + 18.6, seed=_new(rng), turn_rad=float(rng.normal(0, 0.12)))
+
+
+def _new(rng: np.random.Generator) -> int:
+    """Seed of a prop."""
+    return int(rng.integers(2**60))
+
+
+def _mow(layout: Layout, u: Span, v: Span, *, width_m: float) -> None:
+    """Every other stripe of a lawn is mown the other way."""
+    for start in np.arange(u[0], u[1] - width_m, 2 * width_m):
+        layout.mown.append(layout.curve.strip((float(start), float(start) + width_m), v))
 
 
 def houses(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
@@ -103,7 +120,7 @@ def _plot(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
     x, y = curve.point(middle, back)
     angle = curve.direction_rad(middle) + (0.0 if along else math.pi / 2)
     layout.strip(
-        str(rng.choice(["paving", "gravel", "asphalt"])), (drive - 1.5, drive + 1.5), (v[0] - 4.2, back), clear=True
+        str(rng.choice(["paving", "gravel", "asphalt"])), (drive - 1.5, drive + 1.5), (v[0] - 3.4, back), clear=True
     )
     layout.strip(
         "paving", (middle - 3, middle + 3), (back + width / 2 - 1, back + width / 2 + rng.uniform(2.0, 3.5)), clear=True
@@ -122,6 +139,12 @@ def _plot(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
             float(rng.random()),
         )
     )
+    for number in range(int(rng.integers(0, 3))):
+        layout.prop("bin", drive + (2.0 if left else -2.0), v[0] + 0.6 + number * 0.8, seed=_new(rng))
+    if rng.random() < 0.5:
+        layout.prop("parasol", middle + float(rng.uniform(-2, 2)), back + width / 2 + 1.6, seed=_new(rng))
+    if rng.random() < 0.5:
+        _mow(layout, u, (back + width / 2 + 1, v[1] - 1), width_m=0.9)
     bay_x, bay_y = curve.point(drive, v[0] + 2.2)
     layout.slots.append(Slot("bay", bay_x, bay_y, curve.direction_rad(drive) + math.pi / 2, 5.0))
     layout.areas.append(Area((u[0] + 2, u[1] - 2), (back + width / 2 + 0.5, min(v[1] - 1, back + width / 2 + 6)), 0.5))
@@ -153,6 +176,18 @@ def park(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
     centre = (u[0] + u[1]) / 2
     layout.strip(material, (centre - 3.5, centre + 3.5), (middle - 3.5, middle + 3.5), clear=True, rough_m=0.1)
     layout.areas.append(Area((centre - 3, centre + 3), (middle - 3, middle + 3), 1.5))
+    if rng.random() < 0.6:
+        _mow(layout, u, v, width_m=float(rng.uniform(0.8, 1.6)))
+    for side in (-1, 1):
+        layout.prop("bench", centre + side * 3.0, middle + float(rng.uniform(-2, 2)), seed=_new(rng))
+        if rng.random() < 0.6:
+            layout.prop(
+                "parasol",
+                centre + side * float(rng.uniform(4.5, 8)),
+                middle + float(rng.uniform(-5, 5)),
+                seed=_new(rng),
+            )
+    layout.prop("bin", centre + 3.2, middle - 3.2, seed=_new(rng))
     layout.areas.append(Area((u[0] + 1, u[1] - 1), (v[0] + 1, v[1] - 1), 0.6))
 
 
@@ -164,6 +199,15 @@ def field(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
     crop = str(rng.choice(["crop", "wheat", "ploughed", "crop_young"]))
     layout.zones.append(Zone(crop, inner, rough_m=0.3, rows_rad=turn))
     layout.no_trees.append(inner)
+    if crop == "wheat":
+        for _ in range(int(rng.integers(2, 7))):
+            layout.prop(
+                "bale",
+                float(rng.uniform(u[0] + 3, u[1] - 3)),
+                float(rng.uniform(v[0] + 3, v[1] - 3)),
+                seed=_new(rng),
+                turn_rad=float(rng.uniform(0, 3)),
+            )
 
 
 def wood(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
@@ -186,7 +230,7 @@ def wood(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None:
                     x,
                     y,
                     radius,
-                    radius * float(rng.uniform(1.7, 2.3)),
+                    radius * float(rng.uniform(1.25, 1.7)),
                     kind,
                     float(np.clip(rng.normal(tone, 0.2), 0, 1)),
                 )

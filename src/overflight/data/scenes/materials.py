@@ -1,7 +1,7 @@
 """Ground materials: how grass, crops, asphalt, water and the rest look from above.
 
-A material turns shared noise rasters into a value from 0 to 255 and looks that up in a ramp of colours as they appear in
-sunlight. It knows nothing of shapes, shadows or the camera.
+A material turns shared noise rasters into a value from 0 to 255 and looks that up in a ramp of colours as they appear
+in sunlight. It knows nothing of shapes, shadows or the camera.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ _DRY: dict[str, Material] = {
 }
 _LUSH: dict[str, Material] = {
     "lawn": Material(
-        [(30, 50, 20), (58, 88, 34), (80, 112, 46), (102, 134, 60), (134, 156, 86)], 0.3, 0.22, 0.16, 0.28
+        [(40, 52, 28), (68, 84, 44), (90, 106, 58), (112, 128, 74), (142, 150, 100)], 0.3, 0.22, 0.16, 0.28
     ),
     "meadow": Material(
-        [(36, 48, 22), (66, 86, 36), (90, 112, 50), (116, 132, 68), (150, 156, 96)], 0.3, 0.36, 0.3, 0.32
+        [(44, 50, 28), (74, 84, 46), (98, 108, 60), (122, 128, 78), (154, 154, 106)], 0.3, 0.36, 0.3, 0.32
     ),
     "water": Material(
         [(22, 34, 28), (36, 52, 42), (48, 66, 54), (64, 84, 70), (104, 120, 104)], 0.06, 0.08, 0.1, 0.2, "ripples"
@@ -211,7 +211,8 @@ def _wave(axis_m: Array, period_m: float, amplitude: float) -> Array:
     """A rounded wave of the given period as uint8 around 128."""
     index = (axis_m * np.float32(256.0 / period_m)).astype(np.int32) & 255
     table = np.clip(128 + amplitude * np.cos(np.arange(256) / 256 * 2 * np.pi), 0, 255).astype(np.uint8)
-    return table[index]
+    wave: Array = table[index]
+    return wave
 
 
 def _rows(textures: Textures, window: tuple[slice, slice], rows_rad: float) -> Array:
@@ -224,11 +225,11 @@ def _rows(textures: Textures, window: tuple[slice, slice], rows_rad: float) -> A
     return rows
 
 
-def _ripples(textures: Textures, window: tuple[slice, slice], rows_rad: float) -> Array:  # noqa: ARG001 - one signature for all patterns
+def _ripples(textures: Textures, window: tuple[slice, slice], _rows_rad: float) -> Array:
     return cv2.addWeighted(textures.ripple[window], 0.22, textures.ripple[window], 0.0, 100)
 
 
-def _stains(textures: Textures, window: tuple[slice, slice], rows_rad: float) -> Array:  # noqa: ARG001 - one signature for all patterns
+def _stains(textures: Textures, window: tuple[slice, slice], _rows_rad: float) -> Array:
     """Patches of newer asphalt and oil: the extremes of the coarse noise, softened."""
     dark = cv2.addWeighted(textures.patch[window], -3.0, textures.drift[window], 0.0, 165)
     return cv2.addWeighted(dark, -0.25, dark, 0.0, 128)
@@ -244,11 +245,11 @@ def _grid(textures: Textures, window: tuple[slice, slice], pitch_m: float, joint
     return pattern
 
 
-def _slabs(textures: Textures, window: tuple[slice, slice], rows_rad: float) -> Array:  # noqa: ARG001 - one signature for all patterns
+def _slabs(textures: Textures, window: tuple[slice, slice], _rows_rad: float) -> Array:
     return _grid(textures, window, 4.0, 0.05, 44)
 
 
-def _stones(textures: Textures, window: tuple[slice, slice], rows_rad: float) -> Array:  # noqa: ARG001 - one signature for all patterns
+def _stones(textures: Textures, window: tuple[slice, slice], _rows_rad: float) -> Array:
     return _grid(textures, window, 0.4, 0.03, 16)
 
 

@@ -22,7 +22,7 @@ _GPS_BASE = 2
 
 
 def coordinates_deg(site: SitePlan, pose: Pose) -> tuple[float, float]:
-    """Latitude and longitude below the camera, from the site's north-west corner (flat earth over a few hundred metres)."""
+    """Latitude and longitude below the camera, from the site's north-west corner (flat earth nearby)."""
     latitude = site.latitude_deg - pose.y_m / _METRES_PER_DEGREE
     longitude = site.longitude_deg + pose.x_m / (_METRES_PER_DEGREE * math.cos(math.radians(site.latitude_deg)))
     return latitude, longitude

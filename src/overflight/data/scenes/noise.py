@@ -55,7 +55,10 @@ def fractal(
 
 def speckle(rng: np.random.Generator, shape: tuple[int, int], *, tile_px: int = 1024) -> Array:
     """Pixel-sized grain, uint8 around 128; a tile repeated, which cannot be seen in uncorrelated grain."""
-    tile = cv2.GaussianBlur(bytes_grid(rng, (tile_px, tile_px)), (3, 3), 0.5, borderType=cv2.BORDER_WRAP)
+    size = (tile_px, tile_px)
+    fine = cv2.GaussianBlur(bytes_grid(rng, size), (3, 3), 0.55, borderType=cv2.BORDER_WRAP)
+    coarse = cv2.resize(bytes_grid(rng, (tile_px // 2, tile_px // 2)), size, interpolation=cv2.INTER_LINEAR)
+    tile = cv2.addWeighted(fine, 1.1, coarse, 0.9, -128)
     repeats = (-(-shape[0] // tile_px), -(-shape[1] // tile_px))
     return np.ascontiguousarray(np.tile(tile, repeats)[: shape[0], : shape[1]])
 
@@ -75,3 +78,9 @@ def contrast(values: Array, factor: float, *, centre: float = 128.0) -> Array:
 def colourise(values: Array, table: Array) -> Array:
     """``values`` (uint8, height x width) looked up in a :func:`ramp`; uint8 RGB."""
     return cv2.LUT(cv2.merge([values, values, values]), table)
+
+
+def mute(rgb: Array, saturation: float) -> None:
+    """Reduce the saturation of ``rgb`` (uint8) in place, as air and lens do."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    cv2.addWeighted(rgb, saturation, cv2.merge([grey, grey, grey]), 1 - saturation, 0, rgb)

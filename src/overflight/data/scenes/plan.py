@@ -187,7 +187,7 @@ def _weather(settings: SceneSettings, rng: np.random.Generator, hour: float) -> 
         warmth=round(float(np.clip(rng.normal(0.15, 0.35) + max(0.0, 35 - elevation) / 40, -1, 1)), 3),
         exposure=round(float(rng.normal(1.0, 0.07)), 3),
         noise=round(float(rng.uniform(1.2, 3.2)) * (1 + 3 * settings.night), 3),
-        blur_px=round(float(rng.uniform(0.45, 0.8)), 3),
+        blur_px=round(float(rng.uniform(0.35, 0.65)), 3),
     )
 
 
@@ -203,7 +203,7 @@ def _poses(
     width_m, height_m = ground_size_m(altitude_m, settings.size_px)
     lines = strips(settings.photos, (width_m, height_m))
     heading = float(rng.choice([0.0, 90.0, 180.0, 270.0]))
-    poses = []
+    poses: list[Pose] = []
     for line, count in enumerate(lines):
         turned = line % 2
         aside = (line - (len(lines) - 1) / 2) * SIDE_STEP * width_m

@@ -55,8 +55,8 @@ class SceneSettings(BaseModel):
     @field_validator("size_px")
     @classmethod
     def _size_within_reach(cls, size_px: tuple[int, int]) -> tuple[int, int]:
-        if not all(320 <= side_px <= 4096 for side_px in size_px):
-            raise ValueError("width and height must be between 320 and 4096 px")
+        if not all(160 <= side_px <= 4096 for side_px in size_px):
+            raise ValueError("width and height must be between 160 and 4096 px")
         return size_px
 
     @field_validator("class_mix")

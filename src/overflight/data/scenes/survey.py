@@ -1,7 +1,7 @@
 """Writes a synthetic survey to a folder: photographs, labels, and the facts they were made from.
 
-The bytes depend on the settings only, not on the number of workers. Everything is written to temporary names and renamed;
-``scenes.json`` comes last, so a folder without it is unfinished.
+The bytes depend on the settings only, not on the number of workers. Everything is written to temporary names and
+renamed; ``scenes.json`` comes last, so a folder without it is unfinished.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from overflight.errors import UsageError
-from overflight.files import atomic_write, require_disk, write_json, write_text
 from overflight.data.scenes.layout import build_layout
 from overflight.data.scenes.metadata import coordinates_deg, with_metadata
 from overflight.data.scenes.noise import Array
@@ -29,6 +27,8 @@ from overflight.data.scenes.plan import FlightPlan, SitePlan, plan_survey
 from overflight.data.scenes.render import FlightScene, Photograph
 from overflight.data.scenes.settings import CLASSES, SceneSettings, SynthSummary
 from overflight.data.scenes.terrain import draw_terrain
+from overflight.errors import UsageError
+from overflight.files import atomic_write, require_disk, write_json, write_text
 
 SCHEMA = "overflight.scenes/1"
 JPEG_QUALITY = 93
@@ -111,8 +111,8 @@ def _tasks(settings: SceneSettings, sites: tuple[SitePlan, ...], target: Path, w
     for site in sites:
         photos = [(place, number) for place, flight in enumerate(site.flights) for number in range(len(flight.poses))]
         size = -(-len(photos) // parts)
-        for start in range(0, len(photos), size):
-            tasks.append(_Task(settings, site, tuple(photos[start : start + size]), target))
+        starts = range(0, len(photos), size)
+        tasks += [_Task(settings, site, tuple(photos[start : start + size]), target) for start in starts]
     return tasks
 
 

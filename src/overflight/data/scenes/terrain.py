@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from overflight.data.scenes.buildings import draw_building
+from overflight.data.scenes.details import age
 from overflight.data.scenes.materials import PALETTES, Textures
-from overflight.data.scenes.noise import Array, generator
+from overflight.data.scenes.noise import Array, generator, mute
 from overflight.data.scenes.trees import Crowns
 from overflight.data.scenes.world import Layout, Marking, Zone
 
@@ -30,21 +31,24 @@ class Terrain:
     Attributes:
         albedo: Colours as they appear in full sun, uint8 RGB, row 0 in the north.
         height_m: Height above ground, float32, at half the resolution.
+        walls: Brightness of a building's walls where one stands, uint8 (0: no building), same resolution.
         gsd_m: Ground sample distance of ``albedo``.
     """
 
     albedo: Array
     height_m: Array
+    walls: Array
     gsd_m: float
 
 
 def draw_terrain(layout: Layout, *, seed: int, gsd_m: float) -> Terrain:
     """Draw ``layout`` with ``gsd_m`` metres a pixel."""
     rng = generator(seed, 2)
-    side_px = int(math.ceil(layout.side_m / gsd_m / HEIGHT_SCALE)) * HEIGHT_SCALE
+    side_px = math.ceil(layout.side_m / gsd_m / HEIGHT_SCALE) * HEIGHT_SCALE
     textures = Textures(rng, (side_px, side_px), gsd_m)
     albedo = np.zeros((side_px, side_px, 3), np.uint8)
     height = np.zeros((side_px // HEIGHT_SCALE, side_px // HEIGHT_SCALE), np.float32)
+    walls = np.zeros(height.shape, np.uint8)
     palette = PALETTES[layout.palette]
     for zone in layout.zones:
         window, mask = _zone_mask(zone, textures)
@@ -53,17 +57,20 @@ def draw_terrain(layout: Layout, *, seed: int, gsd_m: float) -> Terrain:
             cv2.copyTo(colours, mask, albedo[window])
     for marking in layout.markings:
         _draw_marking(albedo, marking, textures)
+    age(albedo, layout, rng, gsd_m=gsd_m)
     for building in layout.buildings:
-        draw_building(albedo, height, building, gsd_m=gsd_m, textures=textures)
+        draw_building(albedo, height, walls, building, gsd_m=gsd_m)
     crowns = Crowns(rng, gsd_m=gsd_m, palette=layout.palette)
     for tree in sorted(layout.trees, key=lambda tree: tree.height_m):
         crowns.plant(albedo, height, tree, rng)
-    return Terrain(albedo, height, gsd_m)
+    mute(albedo, 0.80)
+    return Terrain(albedo, height, walls, gsd_m)
 
 
 def fixed_point(points_px: Array) -> Array:
     """Pixel coordinates as OpenCV's fixed point numbers with ``_SHIFT`` fractional bits."""
-    return np.round(points_px * 2**_SHIFT).astype(np.int32)
+    fixed: Array = np.round(points_px * 2**_SHIFT).astype(np.int32)
+    return fixed
 
 
 def _zone_mask(zone: Zone, textures: Textures) -> tuple[tuple[slice, slice], Array | None]:

@@ -20,13 +20,14 @@ class Thing:
     """One object of a flight.
 
     Attributes:
-        class_id: Index into the classes.
+        class_id: Index into the classes, or -1 for a prop, which gets no label.
         seed: What it looks like.
         u_m: Start along the curve (moving) or site x (standing).
         v_m: Constant distance across the curve (moving) or site y (standing).
         angle_rad: Heading added to the lane's (moving) or in site directions (standing).
         speed_mps: Signed speed along ``u``; 0 stands still.
         wake: Draws a wake behind it.
+        kind: Name of the class, or of the prop.
     """
 
     class_id: int
@@ -36,6 +37,7 @@ class Thing:
     angle_rad: float
     speed_mps: float
     wake: bool = False
+    kind: str = ""
 
     def at(self, layout: Layout, seconds: float) -> tuple[float, float, float]:
         """Site position and heading (radians, from east towards south) ``seconds`` after the flight's start."""
@@ -56,6 +58,7 @@ def populate(layout: Layout, settings: SceneSettings, *, seed: int, flight: int)
         things += {"road": _road, "water": _water, "walk": _walk}[lane.kind](layout, lane, settings, rng)
     things += _slots(layout, settings, rng)
     things += _people(layout, settings, rng)
+    things += [Thing(-1, prop.seed, prop.x_m, prop.y_m, prop.angle_rad, 0.0, kind=prop.kind) for prop in layout.props]
     return tuple(things)
 
 
@@ -161,7 +164,7 @@ def _people(layout: Layout, settings: SceneSettings, rng: np.random.Generator) -
     if not layout.areas:
         return []
     weights = np.array([area.weight for area in layout.areas])
-    count = int(round(layout.side_m**2 / 700 * settings.weight("person")))
+    count = round(layout.side_m**2 / 700 * settings.weight("person"))
     things: list[Thing] = []
     while len(things) < count:
         area = layout.areas[int(rng.choice(len(weights), p=weights / weights.sum()))]

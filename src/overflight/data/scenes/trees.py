@@ -89,7 +89,8 @@ def _grow(rng: np.random.Generator, radius_px: int, species: str) -> Array:
         x, y = middle + reach * math.cos(angle), middle + reach * math.sin(angle) * squash
         dome = math.sqrt(max(0.0, 1 - 0.85 * share**2)) if species != "conifer" else 1 - 0.9 * share
         small = radius_px * float(rng.uniform(0.10, 0.24)) * (0.75 if species == "conifer" else 1.0)
-        _clump(top, light, (x, y), small, dome * float(rng.uniform(0.82, 1.0)), float(rng.normal(1.0, 0.13)))
+        crest, shade = dome * float(rng.uniform(0.82, 1.0)), float(rng.normal(1.0, 0.13))
+        _clump(top, light, (x, y), radius=small, crest=crest, shade=shade)
     leaves = rng.normal(0, 1, (size, size)).astype(np.float32)
     leaves = cv2.GaussianBlur(leaves, (0, 0), 0.7) + 0.6 * cv2.GaussianBlur(leaves, (0, 0), 2.0) * 2.0
     top = np.maximum(top + leaves * 0.035 * (top > 0), 0)
@@ -100,7 +101,7 @@ def _grow(rng: np.random.Generator, radius_px: int, species: str) -> Array:
     return np.stack([top, np.clip(brightness, 0, 2), alpha], axis=2).astype(np.float32)
 
 
-def _clump(top: Array, light: Array, centre: tuple[float, float], radius: float, crest: float, shade: float) -> None:
+def _clump(top: Array, light: Array, centre: tuple[float, float], *, radius: float, crest: float, shade: float) -> None:
     """Add one rounded clump of leaves where it stands higher than what is there."""
     x0, y0 = max(0, int(centre[0] - radius)), max(0, int(centre[1] - radius))
     x1, y1 = min(top.shape[1], int(centre[0] + radius) + 2), min(top.shape[0], int(centre[1] + radius) + 2)
@@ -125,11 +126,13 @@ def _window(shape: tuple[int, ...], x: float, y: float, reach: float) -> tuple[i
     )
 
 
-def _turned(variant: Array, x: float, y: float, scale: float, turn: float, window: tuple[int, int, int, int]) -> Array:
+def _turned(
+    variant: Array, centre: tuple[float, float], *, scale: float, turn: float, window: tuple[int, int, int, int]
+) -> Array:
     cos, sin = scale * math.cos(turn), scale * math.sin(turn)
     matrix = np.array([[cos, -sin, 0], [sin, cos, 0]], np.float64)
     middle = np.array([(variant.shape[1] - 1) / 2, (variant.shape[0] - 1) / 2])
-    matrix[:, 2] = np.array([x - window[0], y - window[1]]) - matrix[:, :2] @ middle
+    matrix[:, 2] = np.array([centre[0] - window[0], centre[1] - window[1]]) - matrix[:, :2] @ middle
     return cv2.warpAffine(variant, matrix, (window[2] - window[0], window[3] - window[1]), flags=cv2.INTER_LINEAR)
 
 
@@ -138,7 +141,7 @@ def _place(albedo: Array, variant: Array, tree: Tree, *, scale: float, turn: flo
     window = _window(albedo.shape, x, y, variant.shape[0] / 2 * scale * 1.42)
     if window[2] - window[0] < 2 or window[3] - window[1] < 2:
         return
-    crown = _turned(variant, x, y, scale, turn, window)
+    crown = _turned(variant, (x, y), scale=scale, turn=turn, window=window)
     part = albedo[window[1] : window[3], window[0] : window[2]]
     alpha = crown[:, :, 2:3]
     part[:] = np.clip(part * (1 - alpha) + tint * crown[:, :, 1:2] * alpha, 0, 255).astype(np.uint8)
@@ -149,6 +152,6 @@ def _raise(height: Array, variant: Array, tree: Tree, *, scale: float, turn: flo
     window = _window(height.shape, x, y, variant.shape[0] / 2 * scale * 1.42)
     if window[2] - window[0] < 2 or window[3] - window[1] < 2:
         return
-    crown = _turned(variant, x, y, scale, turn, window)
+    crown = _turned(variant, (x, y), scale=scale, turn=turn, window=window)
     part = height[window[1] : window[3], window[0] : window[2]]
     np.maximum(part, crown[:, :, 0] * crown[:, :, 2] * np.float32(tree.height_m), out=part)

@@ -1,7 +1,7 @@
 """The parts of a site's layout: zones, markings, buildings, trees, lanes and slots, in metres.
 
-A layout says what lies where; it knows no pixels, colours or light. Positions are site metres (x east, y south). Most of a
-site follows one gentle curve (a shore with its road): ``(u, v)`` are metres along and across that curve.
+A layout says what lies where; it knows no pixels, colours or light. Positions are site metres (x east, y south). Most
+of a site follows one gentle curve (a shore with its road): ``(u, v)`` are metres along and across that curve.
 """
 
 from __future__ import annotations
@@ -148,6 +148,17 @@ class Area:
     weight: float
 
 
+@dataclass(frozen=True)
+class Prop:
+    """Something that stands about without being a target: ``kind`` names it in :mod:`props`."""
+
+    kind: str
+    x_m: float
+    y_m: float
+    angle_rad: float
+    seed: int
+
+
 @dataclass
 class Layout:
     """Everything on a site; filled by the builders in :mod:`layout` and :mod:`lots`, then only read.
@@ -172,6 +183,8 @@ class Layout:
     areas: list[Area] = field(default_factory=list)
     lamps: list[tuple[float, float]] = field(default_factory=list)
     no_trees: list[Array] = field(default_factory=list)
+    mown: list[Array] = field(default_factory=list)
+    props: list[Prop] = field(default_factory=list)
 
     def strip(
         self,
@@ -199,9 +212,14 @@ class Layout:
         """Paint a line from ``(u[0], v[0])`` to ``(u[1], v[1])``."""
         self.markings.append(Marking(self.curve.line(u, v), width_m, dash_m))
 
+    def prop(self, kind: str, u: float, v: float, *, seed: int, turn_rad: float = 0.0) -> None:
+        """Put a prop at a curve position."""
+        x, y = self.curve.point(u, v)
+        self.props.append(Prop(kind, x, y, self.curve.direction_rad(u) + turn_rad, seed))
+
     def clearance_m(self) -> Array:
         """Distance of each cell (:data:`CLEARANCE_CELL_M`) to the nearest ground that must stay free of crowns."""
-        cells = int(math.ceil(self.side_m / CLEARANCE_CELL_M))
+        cells = math.ceil(self.side_m / CLEARANCE_CELL_M)
         free = np.full((cells, cells), 255, np.uint8)
         shapes: Sequence[Array] = [*self.no_trees, *(footprint(building, 0.5) for building in self.buildings)]
         for polygon in shapes:
@@ -213,7 +231,8 @@ def rectangle(x_m: float, y_m: float, angle_rad: float, length_m: float, width_m
     """Corners (4 x 2, site metres) of a rectangle about ``(x_m, y_m)`` whose length runs along ``angle_rad``."""
     cos, sin = math.cos(angle_rad), math.sin(angle_rad)
     half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array([length_m / 2, width_m / 2])
-    return half @ np.array([[cos, sin], [-sin, cos]]) + np.array([x_m, y_m])
+    corners: Array = half @ np.array([[cos, sin], [-sin, cos]]) + np.array([x_m, y_m])
+    return corners
 
 
 def footprint(building: Building, grow_m: float = 0.0) -> Array:
