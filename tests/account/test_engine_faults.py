@@ -253,12 +253,20 @@ def test_a_job_that_was_killed_together_with_its_supervisor_is_run_again(pipelin
         (job,) = tx.list(PROCESSING)
         values = {"process": {"pid": mark.pid, "created_s": mark.created_s}, "started_at": "2026-03-01T12:00:00+00:00"}
         change_job(tx, pipelines.account, job, secondary="Training", **values)
+    folder = pipelines.account.home / "jobs" / job.name
+    for name in ("opt/ml/output", "opt/ml/processing/output/out"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "half.txt").write_text("half")
+    (folder / "log.txt").write_text("first attempt\n")
     assert JobRunner(pipelines.account, slots=1).recover() == 1
     assert mark.find() is None
     stray.wait(timeout=5)
     pipelines.follow()
     assert pipelines.status(arn) == "Succeeded"
     assert pipelines.listed(arn)["S"]["AttemptCount"] == 1
+    left = [path.relative_to(folder).as_posix() for path in folder.rglob("half.txt")]
+    assert left == ["earlier/1/ml/output/half.txt"]
+    assert (folder / "log.txt").read_text() == "first attempt\n"
 
 
 def test_another_process_with_the_same_number_is_left_alone():

@@ -145,8 +145,7 @@ def prepare(files: JobFiles, objects: ObjectStore, *, min_free_bytes: int = 0) -
     Raises:
         JobRefused: an input does not exist or the disk is full.
     """
-    if files.folder.exists():
-        shutil.rmtree(files.folder)
+    _put_aside(files)
     with explained_disk(files.folder.parent.parent):
         require_disk(files.folder, min_free_bytes)
         (files.root / "output").mkdir(parents=True)
@@ -159,6 +158,21 @@ def prepare(files: JobFiles, objects: ObjectStore, *, min_free_bytes: int = 0) -
         kept = files.checkpoints()
         if kept:
             restore_checkpoints(kept, objects)
+
+
+def _put_aside(files: JobFiles) -> None:
+    """Keep what an earlier, interrupted attempt of the job has written for people: its log and ``output``.
+
+    The log goes on in the same file; the rest moves to ``earlier/<n>``. Inputs, checkpoints (stored already) and half
+    results go.
+    """
+    if not files.root.exists():
+        return
+    for name in ("input", "processing", "model", "checkpoints", "config"):
+        shutil.rmtree(files.root / name, ignore_errors=True)
+    earlier = files.folder / "earlier"
+    earlier.mkdir(exist_ok=True)
+    files.root.parent.rename(earlier / str(len(list(earlier.iterdir())) + 1))
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

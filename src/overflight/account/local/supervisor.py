@@ -43,9 +43,8 @@ from overflight.settings import load_settings
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
 
-log = logging.getLogger(__name__)
-
 _MODULE = "overflight.account.local.supervisor"
+log = logging.getLogger(_MODULE)  # its own name also when it runs as a program
 _ENDPOINTS = "overflight.account.local.endpoints"
 _LOCK, _FACTS, _LOG = "supervisor.lock", "supervisor.json", "supervisor.log"
 _FAST_S, _SLOW_S, _HEARTBEAT_S, _SOON_S = 0.02, 0.25, 1.0, 0.05
