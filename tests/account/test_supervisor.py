@@ -231,6 +231,30 @@ def test_a_direct_job_is_run_without_any_pipeline(pipelines):
     assert pipelines.client.describe_processing_job(ProcessingJobName="direct")["ExitMessage"] == "fine"
 
 
+def test_it_ends_when_its_folder_is_removed(pipelines, tmp_path):
+    arn = pipelines.start(definition(processing("Long", "import time; time.sleep(60)")))
+    wait_until(lambda: pipelines.steps(arn).get("Long") == "Executing")
+    pid = supervisor_status(pipelines.account).pid
+    assert pid is not None
+    pipelines.account.home.rename(tmp_path / "moved")
+    try:
+        wait_until(lambda: _is_zombie(pid))
+        assert find_leftovers(pipelines.account.home / "jobs") == []
+    finally:
+        (tmp_path / "moved").rename(pipelines.account.home)
+
+
+def test_errors_that_do_not_go_away_end_it_with_the_traceback(account, monkeypatch, caplog):
+    monkeypatch.setattr(supervisor, "_FAILURES_LIMIT", 3)
+    monkeypatch.setattr(supervisor, "_HEARTBEAT_S", 0.01)
+    one = supervisor.Supervisor(account, supervisor.SupervisorOptions(slots=1))
+    (account.home / "supervisor.lock").touch()
+    monkeypatch.setattr(one, "_advance_tuning", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        one.run()
+    assert caplog.text.count("unexpected error") == 2
+
+
 def test_stale_facts_of_a_dead_supervisor_mean_none(account):
     (account.home / "supervisor.json").write_text(
         '{"pid": 1, "created_s": 5.0, "started": "2026-01-01T00:00:00+00:00"}'

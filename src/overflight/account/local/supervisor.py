@@ -49,6 +49,7 @@ _ENDPOINTS = "overflight.account.local.endpoints"
 _LOCK, _FACTS, _LOG = "supervisor.lock", "supervisor.json", "supervisor.log"
 _FAST_S, _SLOW_S, _HEARTBEAT_S, _SOON_S = 0.02, 0.25, 1.0, 0.05
 _LOG_LIMIT_BYTES = 5_000_000
+_FAILURES_LIMIT = 30  # it then ends with the traceback in its log; the next command starts another
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,7 @@ class Supervisor:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._soon = False  # an endpoint is on its way: look again soon, although the store says nothing new
+        self._failures = 0
         self._engine = Engine(account, slots=options.slots)
         self._runner = JobRunner(account, slots=options.slots, grace_s=options.grace_s, wake=self._wake)
 
@@ -262,6 +264,9 @@ class Supervisor:
                 if woken or newest != version or self._soon:
                     quiet_s = _FAST_S
                 version, last = newest, time.monotonic()
+                if not (self._account.home / _LOCK).exists():
+                    log.warning("%s is gone: the supervisor ends", self._account.home)
+                    return True
                 if self._advance():
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > self._options.idle_s:
@@ -279,13 +284,18 @@ class Supervisor:
 
     def _advance(self) -> bool:
         """One round of everything; an error in one part is logged and the others go on. True while there is work."""
-        busy = False
+        busy = failed = False
         for part in (self._engine.advance, self._advance_tuning, self._runner.advance, self._advance_endpoints):
             try:
                 busy |= part()
             except Exception:  # it must go on: the next round tries again
-                log.exception("unexpected error")
-                busy = True
+                self._failures += 1
+                if self._failures >= _FAILURES_LIMIT:
+                    raise
+                log.exception("unexpected error %d of at most %d in a row", self._failures, _FAILURES_LIMIT)
+                busy = failed = True
+        if not failed:
+            self._failures = 0
         return busy
 
     def _advance_tuning(self) -> bool:
