@@ -118,6 +118,19 @@ def test_an_error_of_aws_is_a_client_error_with_its_class(session, account, made
     assert entry.request_id == caught.value.response["ResponseMetadata"]["RequestId"]
 
 
+def test_further_members_of_an_error_are_in_the_response(session, made_up):
+    @operation("sagemaker", "DescribePipeline")
+    def describe_pipeline(call: Call):
+        error = AwsError("ResourceNotFound", "no such pipeline")
+        error.members = {"Detail": 7}
+        raise error
+
+    made_up(describe_pipeline)
+    with pytest.raises(ClientError) as caught:
+        session.client("sagemaker").describe_pipeline(PipelineName="p")
+    assert caught.value.response["Detail"] == 7
+
+
 def test_change_record_and_event_are_one_transaction(session, account, made_up, monkeypatch):
     @operation("sagemaker", "DeletePipeline")
     def delete_pipeline(call: Call):

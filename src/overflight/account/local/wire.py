@@ -33,7 +33,7 @@ SERVICE_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "events": ("events",),
         "logs": ("logs",),
         "s3": ("s3_buckets", "s3", "s3_listing", "s3_multipart"),
-        "sagemaker": ("pipelines", "jobs", "registry", "endpoints"),
+        "sagemaker": ("pipelines", "jobs", "registry", "models", "endpoints"),
         "sagemaker-runtime": ("runtime",),
         "sts": ("sts",),
     }
@@ -51,6 +51,9 @@ class AwsError(Exception):
         code: AWS's error code, for example ``ValidationException``.
         message: What is wrong.
         status: HTTP status.
+
+    Attributes:
+        members: Further members of the answer, where the error's shape has some.
     """
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
@@ -58,6 +61,7 @@ class AwsError(Exception):
         self.code = code
         self.message = message
         self.status = status
+        self.members: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -318,7 +322,7 @@ class Wire:
             )
             parsed = perform(call)
         except AwsError as error:
-            failed = {"Error": {"Code": error.code, "Message": error.message}}
+            failed = {**error.members, "Error": {"Code": error.code, "Message": error.message}}
             return _Http(error.status), {**failed, "ResponseMetadata": _response_metadata(request_id, error.status)}
         own = parsed.get("ResponseMetadata", {})
         status = int(own.get("HTTPStatusCode", model.http.get("responseCode", 200)))
