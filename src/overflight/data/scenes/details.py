@@ -71,14 +71,17 @@ def _shallows(albedo: Array, layout: Layout, rng: np.random.Generator, gsd_m: fl
     if not water.any():
         return
     away = cv2.distanceTransform(water, cv2.DIST_L2, 3) * _CELL_M
-    wavy = away + (fractal(rng, away.shape, cell_px=5 / _CELL_M, octaves=4).astype(np.float32) - 128) / 128 * 2.2
+    soft = cv2.GaussianBlur(away, (5, 5), 1.2)
+    wavy = soft + (fractal(rng, away.shape, cell_px=5 / _CELL_M, octaves=4).astype(np.float32) - 128) / 128 * 2.2
     depth = float(rng.uniform(2.0, 4.5))
     share = np.where(water > 0, 0.75 * np.exp(-np.clip(wavy - 0.3, 0, None) / depth), 0).astype(np.float32)
     zoom = np.array([[gsd_m / _CELL_M, 0, -0.5], [0, gsd_m / _CELL_M, -0.5]], np.float64)
     size = (albedo.shape[1], albedo.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     full = cv2.warpAffine((share * 255).astype(np.uint8), zoom, size, flags=flags)
-    foam = cv2.warpAffine(((away > 0) & (away < 0.28)).astype(np.uint8) * 46, zoom, size, flags=flags)
+    foam = cv2.warpAffine(
+        (np.clip(1 - np.abs(soft - 0.35) / 0.35, 0, 1) * 40).astype(np.uint8), zoom, size, flags=flags
+    )
     bed = np.array([1.0, 0.92, 0.62]) * float(rng.uniform(84, 112))
     rows = np.flatnonzero(full.any(axis=1))
     if not len(rows):

@@ -19,6 +19,13 @@ GAIN_ONE = 128
 """Value of a gain table's entry that leaves a colour unchanged."""
 
 
+LAMP_PIXEL_M = 0.4
+"""Size of a pixel of :func:`lamp_pools`."""
+
+LAMP_COLOUR = (0.52, 0.43, 0.30)
+"""Gain that a street lamp adds right below it at night, by colour channel, as a share of the byte's range."""
+
+
 @dataclass(frozen=True)
 class SunLight:
     """Light of one flight over one site.
@@ -90,3 +97,14 @@ def gain_table(weather: Weather) -> Array:
     mixed = day * (1 - weather.night) ** 1.2 + moon * weather.night
     table: Array = np.clip(np.round(mixed * GAIN_ONE), 0, 255).astype(np.uint8)
     return table.reshape(256, 1, 3)
+
+
+def lamp_pools(lamps_m: list[tuple[float, float]], *, side_m: float) -> Array:
+    """Light of street lamps on the ground of a site: soft discs about 6 m wide, uint8, :data:`LAMP_PIXEL_M` a pixel."""
+    cells = math.ceil(side_m / LAMP_PIXEL_M)
+    x = (np.arange(cells, dtype=np.float32) + 0.5) * LAMP_PIXEL_M
+    total = np.zeros((cells, cells), np.float32)
+    for lamp_x, lamp_y in lamps_m:
+        distance2 = ((x - lamp_x) ** 2)[None, :] + ((x - lamp_y) ** 2)[:, None]
+        total += 1 / (1 + distance2 / 16) ** 1.5
+    return np.clip(total * 255, 0, 255).astype(np.uint8)

@@ -35,7 +35,7 @@ def car_park(layout: Layout, rng: np.random.Generator, u: Span, v: Span) -> None
     layout.areas.append(Area(inner, (v[0] + 1.5, v[0] + AISLE_M), 1.2))
     for lamp in np.arange(u[0] + 6, u[1] - 5, 14.0):
         layout.lamps.append(curve.point(float(lamp), (v[0] + v[1]) / 2))
-        layout.prop("lamp", u[0] + 0.7, v[0] + 4 + float(lamp - u[0]), seed=_new(rng))
+        layout.prop("lamp", u[0] + 0.7, min(v[0] + 4 + float(lamp - u[0]), v[1] - 2), seed=_new(rng))
     for number in range(int(rng.integers(0, 4))):
         layout.prop("bin", u[1] - 0.8, v[1] - 1.5 - number * 0.9, seed=_new(rng), turn_rad=float(rng.normal(0, 0.1)))
 

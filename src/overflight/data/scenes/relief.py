@@ -72,7 +72,8 @@ def find_surface(levels: Array, camera: Camera, *, pixel_m: float) -> Surface | 
         top = cv2.min(here, _full(size, level + _LAYER - 1))
         cv2.copyTo(top, hit, seen)
         cv2.copyTo(cv2.subtract(here, top), hit, wall)
-    return Surface(cv2.medianBlur(seen, 3), wall)
+    closed = cv2.morphologyEx(wall, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    return Surface(cv2.medianBlur(seen, 3), closed)
 
 
 def _full(size: tuple[int, int], value: int) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from overflight.data.scenes.camera import Camera
 from overflight.data.scenes.effects import develop
 from overflight.data.scenes.figures import wake
-from overflight.data.scenes.light import GAIN_ONE, gain_table, light_site
+from overflight.data.scenes.light import GAIN_ONE, LAMP_COLOUR, LAMP_PIXEL_M, gain_table, lamp_pools, light_site
 from overflight.data.scenes.noise import Array, generator
 from overflight.data.scenes.objects import draw_sprite
 from overflight.data.scenes.paint import Frame, Painted, Placed, cast, lay, paint
@@ -83,6 +83,7 @@ class FlightScene:
         self._light = cv2.merge([self._sun.slope, self._sun.shadow, terrain.walls])
         self._levels = smooth_crowns(terrain.height_m, terrain.walls, pixel_m=self._light_m)
         self._gain = gain_table(flight.weather)
+        self._lamps = lamp_pools(layout.lamps, side_m=layout.side_m) if settings.night > 0 else None
         self._sprites: dict[tuple[str, int], Sprite] = {}
         self._wakes: dict[int, Array] = {}
 
@@ -93,7 +94,7 @@ class FlightScene:
         rng = generator(self.settings.seed, _PHOTO_KEY, self.flight.index, number)
         frame = self._ground(camera)
         painted = self._objects(frame, camera, seconds=number * self.flight.interval_s)
-        rgb = self._lit(frame)
+        rgb = self._lit(frame, camera)
         if effects:
             rgb = develop(rgb, self.flight.weather, fog=self.settings.fog, blur_px=self.settings.blur_px, rng=rng)
         class_ids, boxes, numbers = self._labels(frame.owner, painted)
@@ -134,7 +135,7 @@ class FlightScene:
         albedo[crown] = (albedo[crown] * (1 - 0.5 * depth)).astype(np.uint8)
         plaster = tone[house][:, None].astype(np.float32) * np.array([0.98, 0.95, 0.89], np.float32)
         albedo[house] = np.clip(plaster, 0, 255).astype(np.uint8)
-        light[:, :, 0][house] = 48 + light[:, :, 0][house] // 2
+        light[:, :, 0][house] = 48 + cv2.blur(light[:, :, 0], (11, 11))[house] // 2
 
     def _objects(self, frame: Frame, camera: Camera, *, seconds: float) -> dict[int, Painted]:
         """Cast and paint all objects in view; returns what was painted by object number."""
@@ -190,9 +191,18 @@ class FlightScene:
             self._wakes[thing.seed] = wake(generator(thing.seed, 9), _SPRITE_PX_PER_M / self.flight.gsd_m)
         return self._wakes[thing.seed]
 
-    def _lit(self, frame: Frame) -> Array:
+    def _lit(self, frame: Frame, camera: Camera) -> Array:
         lit = cv2.multiply(frame.slope, 255 - frame.shadow, scale=1 / 255)
         gain = cv2.LUT(cv2.merge([lit, lit, lit]), self._gain)
+        if self._lamps is not None:
+            pools = cv2.warpAffine(
+                self._lamps,
+                camera.raster_matrix(LAMP_PIXEL_M),
+                (camera.width_px, camera.height_px),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            )
+            warm = (cv2.convertScaleAbs(pools, alpha=share * self.settings.night) for share in LAMP_COLOUR)
+            gain = cv2.add(gain, cv2.merge(list(warm)))
         return cv2.multiply(frame.albedo, gain, scale=1 / GAIN_ONE)
 
     def _labels(self, owner: Array, painted: dict[int, Painted]) -> tuple[Array, Array, tuple[int, ...]]:

@@ -64,7 +64,7 @@ def draw_terrain(layout: Layout, *, seed: int, gsd_m: float) -> Terrain:
     for tree in sorted(layout.trees, key=lambda tree: tree.height_m):
         crowns.plant(albedo, height, tree, rng)
     mute(albedo, 0.80)
-    return Terrain(albedo, height, walls, gsd_m)
+    return Terrain(albedo, height, cv2.dilate(walls, np.ones((5, 5), np.uint8)), gsd_m)
 
 
 def fixed_point(points_px: Array) -> Array:
