@@ -86,7 +86,7 @@ def _road(layout: Layout, lane: Lane, settings: SceneSettings, rng: np.random.Ge
     things = []
     at = -layout.reach_m + 8.0
     while at < layout.reach_m - 8.0:
-        name = _choose(rng, settings, {"car": 0.46, "truck": 0.20, "bus": 0.20})
+        name = _choose(rng, settings, {"car": 0.44, "truck": 0.21, "bus": 0.25})
         if name is not None:
             drift = float(rng.normal(0, 0.15))
             things.append(
@@ -143,7 +143,7 @@ def _walk(layout: Layout, lane: Lane, settings: SceneSettings, rng: np.random.Ge
 def _slots(layout: Layout, settings: SceneSettings, rng: np.random.Generator) -> list[Thing]:
     shares = {
         "bay": {"car": 0.55},
-        "dock": {"truck": 0.40, "bus": 0.32},
+        "dock": {"truck": 0.40, "bus": 0.40},
         "berth": {"boat": 0.62},
     }
     things = []
