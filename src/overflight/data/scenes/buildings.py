@@ -58,7 +58,7 @@ def _roof_colours(building: Building, size: tuple[int, int], gsd_m: float, rng: 
     table = ramp(choices[int(building.tone * len(choices)) % len(choices)])
     fine = rng.normal(0, 14, (rows, columns)).astype(np.float32)
     coarse = cv2.resize(
-        rng.normal(0, 16, (max(2, rows // 24), max(2, columns // 24))).astype(np.float32),
+        rng.normal(0, 6, (max(2, rows // 40), max(2, columns // 40))).astype(np.float32),
         (columns, rows),
         interpolation=cv2.INTER_CUBIC,
     )

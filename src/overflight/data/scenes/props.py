@@ -87,11 +87,11 @@ def container(rng: np.random.Generator, px_per_m: float) -> Sprite:
     canvas.box(
         (-length / 2 + 0.12, length / 2 - 0.12), (-0.74, 0.74), shade((96, 88, 78), float(rng.uniform(0.5, 1.0)))
     )
-    for _ in range(9):
+    for _ in range(60):
         spot = (float(rng.uniform(-length / 2 + 0.3, length / 2 - 0.3)), float(rng.uniform(-0.55, 0.55)))
         canvas.ellipse(
             spot,
-            (float(rng.uniform(0.08, 0.3)), float(rng.uniform(0.08, 0.25))),
+            (float(rng.uniform(0.04, 0.14)), float(rng.uniform(0.04, 0.12))),
             shade((120, 112, 100), float(rng.uniform(0.5, 1.5))),
         )
     return sprite((part(canvas, 0.1, 1.3, shade(colour, 0.72)),), px_per_m, length, 1.9)

@@ -190,12 +190,10 @@ def truck(rng: np.random.Generator, px_per_m: float) -> Sprite:
     box.box((-length / 2, bed), (-1.24, 1.24), shade(load, 0.9))
     box.box((-length / 2 + 0.08, bed - 0.08), (-1.16, 1.16), (104, 88, 70) if open_bed else load)
     if open_bed:
-        for _ in range(14):
-            spot = (float(rng.uniform(-length / 2 + 0.7, bed - 0.7)), float(rng.uniform(-0.75, 0.75)))
-            tone = float(rng.uniform(0.75, 1.3))
-            box.ellipse(
-                spot, (float(rng.uniform(0.25, 0.6)), float(rng.uniform(0.2, 0.4))), shade((118, 102, 82), tone)
-            )
+        for _ in range(260):
+            spot = (float(rng.uniform(-length / 2 + 0.35, bed - 0.35)), float(rng.uniform(-0.95, 0.95)))
+            size = float(rng.uniform(0.05, 0.2))
+            box.ellipse(spot, (size, size * 0.8), shade((112, 98, 80), float(rng.uniform(0.72, 1.28))))
     else:
         for rib in np.arange(-length / 2 + 0.6, bed - 0.3, float(rng.choice([0.6, 0.9, 1.3]))):
             box.box((float(rib), float(rib) + 0.06), (-1.16, 1.16), shade(load, 0.88))
