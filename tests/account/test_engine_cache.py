@@ -80,6 +80,19 @@ def test_changed_code_runs_again(pipelines, first, monkeypatch):
     assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b"))) is None
 
 
+def test_only_code_that_jobs_can_run_counts(monkeypatch, tmp_path):
+    for name in ("cli/a.py", "jobs/b.py", "detection/recipes/demo.yaml", "jobs/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    monkeypatch.setattr("overflight.__file__", str(tmp_path / "__init__.py"))
+    seen = {"": step_cache.code_digest()}
+    for name in ("cli/a.py", "jobs/notes.txt", "jobs/b.py", "detection/recipes/demo.yaml"):
+        (tmp_path / name).write_text("22")
+        seen[name] = step_cache.code_digest()
+    assert seen[""] == seen["cli/a.py"] == seen["jobs/notes.txt"]
+    assert len(set(seen.values())) == 3
+
+
 def test_results_expire(pipelines, first, clock):
     clock.advance(days=29)
     assert _hit(pipelines, pipelines.run(_cached(pipelines, run="b"))) == first

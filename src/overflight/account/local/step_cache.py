@@ -32,6 +32,8 @@ _DURATION = re.compile(
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
 _YEAR_D, _MONTH_D = 365, 30
+_CODE = frozenset({".py", ".yaml"})
+_ABOVE_JOBS = frozenset({"cli", "lifecycle", "pipelines"})
 
 
 def read_duration(text: str) -> timedelta | None:
@@ -87,11 +89,12 @@ def content_digest(account: LocalAccount, uri: str) -> str:
 
 
 def code_digest() -> str:
-    """Digest of the installed Overflight code and the Python version: a changed program computes again."""
+    """Digest of the code that a job can run (the layers above jobs cannot be) and of the Python version."""
     folder = Path(overflight.__file__).parent
     files = {
         path.relative_to(folder).as_posix(): _file_digest(path, path.stat().st_mtime_ns, path.stat().st_size)
-        for path in sorted(folder.rglob("*.py"))
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in _CODE and path.relative_to(folder).parts[0] not in _ABOVE_JOBS
     }
     return sha256_bytes(canonical_json({"files": files, "python": sys.version_info[:3]}).encode())
 
