@@ -19,6 +19,7 @@ FORWARD_STEP, SIDE_STEP = 0.42, 0.60
 """Distance between neighbouring photographs and strips as a share of the frame (58 % and 40 % overlap)."""
 
 MARGIN_M = 4.0
+SMALLEST_SITE_M = 100.0  # below, some lots have no room for what stands on them
 """Ground kept around the outermost photographs."""
 
 _SITE_KEY, _FLIGHT_KEY = 101, 202
@@ -138,7 +139,9 @@ def _plan_site(settings: SceneSettings, index: int, flights: range, region: int)
     for flight in flights:
         change = generator(settings.seed, _FLIGHT_KEY, flight, 1).uniform(0.94, 1.06)
         altitudes.append(float(np.clip(base_m * change, low_m, high_m)) * settings.altitude_factor)
-    side_m = max(path_extent_m(settings.photos, altitude, settings.size_px) for altitude in altitudes)
+    side_m = max(
+        SMALLEST_SITE_M, *(path_extent_m(settings.photos, altitude, settings.size_px) for altitude in altitudes)
+    )
     latitude, longitude = rng.uniform(46.0, 54.0), rng.uniform(6.0, 16.0)
     plans = tuple(
         _plan_flight(settings, flight, site=index, side_m=side_m, altitude_m=altitude)

@@ -13,6 +13,7 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from overflight.data.scenes.plan import FlightPlan, SitePlan, plan_survey
 from overflight.data.scenes.render import FlightScene, Photograph
 from overflight.data.scenes.settings import CLASSES, SceneSettings, SynthSummary
 from overflight.data.scenes.terrain import draw_terrain
-from overflight.errors import UsageError
+from overflight.errors import JobError, UsageError
 from overflight.files import atomic_write, require_disk, write_json, write_text
 
 SCHEMA = "overflight.scenes/1"
@@ -138,6 +139,12 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[_Done]:
                 for future in futures:
                     if future.done():
                         future.result()
+        except BrokenProcessPool as error:
+            raise JobError(
+                "a worker process that draws photos was killed",
+                where="synthetic survey",
+                cure="It probably ran out of memory: free some, remove the unfinished folder and run again",
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
