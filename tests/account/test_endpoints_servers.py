@@ -152,7 +152,6 @@ def test_a_body_that_cannot_be_served_is_an_error_of_aws(account, runtime, deplo
     assert caught.value.response["Error"]["Code"] == code
 
 
-@pytest.mark.xfail(reason="the wire hands on only code and message of an error", strict=False)
 def test_the_answer_of_the_server_comes_with_the_error(account, runtime, deploy):
     deploy()
     settle(account)

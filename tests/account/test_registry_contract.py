@@ -276,7 +276,7 @@ MISSING = "arn:aws:sagemaker:eu-central-1:000000000000:model-package/harbour/9"
         pytest.param(
             "list_tags",
             {"ResourceArn": "not-an-arn"},
-            "Could not find",
+            "Value at 'ResourceArn'",
             id="tags of something that is no ARN",
         ),
     ],

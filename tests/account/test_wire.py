@@ -96,9 +96,9 @@ def test_handlers_see_the_parameters_as_the_caller_gave_them(session, made_up):
         return {}
 
     made_up(add_tags)
-    tags = [{"Key": "a", "Value": "b"}]
-    session.client("sagemaker").add_tags(ResourceArn="arn", Tags=tags)
-    assert seen[0]["ResourceArn"] == "arn"
+    tags, arn = [{"Key": "a", "Value": "b"}], "arn:aws:sagemaker:eu-central-1:000000000000:model/a"
+    session.client("sagemaker").add_tags(ResourceArn=arn, Tags=tags)
+    assert seen[0]["ResourceArn"] == arn
     assert tags == [{"Key": "a", "Value": "b"}]  # and cannot change the caller's own
 
 
@@ -306,3 +306,20 @@ def test_paginators_and_waiters_are_botocores(session, settings):
     pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=settings.bucket, PaginationConfig={"PageSize": 2}))
     assert [[item["Key"] for item in page["Contents"]] for page in pages] == [["k0", "k1"], ["k2", "k3"], ["k4"]]
     s3.get_waiter("object_exists").wait(Bucket=settings.bucket, Key="k0", WaiterConfig={"Delay": 0, "MaxAttempts": 1})
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "says"),
+    [
+        pytest.param("list_models", {"SortBy": "Colour"}, "sortBy", id="enum"),
+        pytest.param("describe_model", {"ModelName": "with space"}, "modelName", id="pattern"),
+        pytest.param("list_models", {"MaxResults": 1000}, "maxResults", id="upper-limit"),
+    ],
+)
+def test_what_botocore_leaves_to_the_service_is_refused_here_too(session, operation, parameters, says):
+    """Otherwise a request would work on one machine and fail in AWS."""
+    with pytest.raises(ClientError) as caught:
+        getattr(session.client("sagemaker"), operation)(**parameters)
+    error = caught.value.response["Error"]
+    assert error["Code"] == "ValidationException"
+    assert says.lower() in error["Message"].lower()

@@ -40,6 +40,7 @@ class DemoSettings:
         epochs: Training length; None takes the default of the kind of data.
         flights: Flights of the synthetic survey.
         photos: Photographs per flight of the synthetic survey.
+        min_map50: Gate; None asks 0.3 of the synthetic survey and nothing of the user's own data.
         split_by: ``flight`` or ``time-gap`` (see the prepare job).
     """
 
@@ -50,6 +51,7 @@ class DemoSettings:
     flights: int = 12
     photos: int = 10
     split_by: str = "flight"
+    min_map50: float | None = None
 
 
 def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) -> dict[str, Any]:
@@ -122,8 +124,7 @@ def _parameters(context: Context, settings: DemoSettings, survey: SurveyVersion)
         "ModelPackageGroup": GROUP,
         "MlflowTrackingUri": tracking_uri(context),
         "MlflowExperiment": GROUP,
-        # The gate only refuses a model that finds nothing: on the user's own data the demo promises no accuracy.
-        "MinMap50": 0.3 if settings.data is None else 0.0,
+        "MinMap50": (0.3 if settings.data is None else 0.0) if settings.min_map50 is None else settings.min_map50,
     }
     if settings.epochs is not None:
         parameters["Epochs"] = settings.epochs

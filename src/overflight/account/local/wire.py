@@ -20,6 +20,7 @@ from botocore.response import StreamingBody
 
 from overflight.account.local import events, trail
 from overflight.account.local.store import Transaction
+from overflight.account.shapes import Rules, walk
 from overflight.errors import NotImplementedInLocalAccountError
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class AwsError(Exception):
         self.message = message
         self.status = status
         self.members: dict[str, Any] = {}
+
+
+# Services whose requests are held against botocore's model in full, and their code for a bad one.
+_VALIDATED = {"sagemaker": "ValidationException", "sagemaker-runtime": "ValidationError"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Call:
         emitted: Events to publish when the call succeeds.
         cleanups: Run after the commit; what a kill prevents must be harmless to leave.
         request_id: Identifies the call in response and trail.
+        fault: What the service would refuse of the parameters although botocore sent them; empty when nothing.
     """
 
     service: str
@@ -127,6 +133,7 @@ class Call:
     emitted: list[Emitted] = field(default_factory=list)
     cleanups: list[Callable[[], object]] = field(default_factory=list)
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    fault: str = ""
 
     def emit(self, *, source: str, detail_type: str, detail: dict[str, Any], resources: tuple[str, ...] = ()) -> None:
         """Publish an event with this call: in the same transaction as its change, and only if the call succeeds."""
@@ -210,6 +217,8 @@ def perform(call: Call) -> dict[str, Any]:
     if known is None:
         raise NotImplementedInLocalAccountError(call.service, call.operation)
     try:
+        if call.fault:
+            raise AwsError(_VALIDATED[call.service], call.fault)
         decision = call.account.authoriser.decide(call)
         if not decision.allowed:
             raise _denied(call, f"{decision.reason}. {decision.cure}")
@@ -319,6 +328,7 @@ class Wire:
                 caller=self._caller_of(request_signer),
                 account=self._account,
                 request_id=request_id,
+                fault=_fault(model, context[_CONTEXT_KEY]),
             )
             parsed = perform(call)
         except AwsError as error:
@@ -329,6 +339,20 @@ class Wire:
         if model.has_streaming_output:
             parsed = _stream(parsed, model)
         return _Http(status), {**parsed, "ResponseMetadata": _response_metadata(request_id, status)}
+
+
+def _fault(model: OperationModel, params: dict[str, Any]) -> str:
+    """Enums, patterns and upper limits, which botocore leaves to the service; in the service's words."""
+    if model.service_model.service_name not in _VALIDATED or model.input_shape is None:
+        return ""
+    findings = walk(model.input_shape, params, path="", rules=Rules())
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return ""
+    values = "; ".join(
+        f"Value at '{finding.path}' failed to satisfy constraint: {finding.message}" for finding in errors
+    )
+    return f"{len(errors)} validation error{'s' if len(errors) > 1 else ''} detected: {values}"
 
 
 def _response_metadata(request_id: str, status: int) -> dict[str, Any]:
