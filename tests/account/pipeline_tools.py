@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from overflight.account.local import tuning
@@ -15,11 +19,23 @@ from overflight.account.local.engine import Engine, Faults, no_faults
 from overflight.account.local.executions import EXECUTION, OPEN, WAITING, steps_of
 from overflight.account.local.job_runner import JobRunner
 from overflight.account.local.store import Resource
+from overflight.files import sha256_bytes
 
 ROLE = "arn:aws:iam::000000000000:role/overflight-pipeline"
 IMAGE = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/overflight:test"
 CLUSTER = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 10}
-ML = "import os, pathlib; ml = pathlib.Path(os.environ['OVERFLIGHT_ML_ROOT']);"
+ML = "import os, pathlib; ml = pathlib.Path(os.environ['OVERFLIGHT_ML_ROOT'])"
+
+
+_PROGRAMS = Path(tempfile.mkdtemp(prefix="overflight-test-"))
+atexit.register(shutil.rmtree, _PROGRAMS, ignore_errors=True)
+
+
+def program(code: str) -> list[str]:
+    """A command that runs ``code``; equal code gives an equal command."""
+    path = _PROGRAMS / f"{sha256_bytes(code.encode())[:16]}.py"
+    path.write_text(ML + "\n" + code + "\n")
+    return ["python", "-S", str(path)]
 
 
 def processing(
@@ -38,7 +54,7 @@ def processing(
         "ProcessingResources": {"ClusterConfig": CLUSTER},
         "AppSpecification": {
             "ImageUri": IMAGE,
-            "ContainerEntrypoint": list(command) if command else ["python", "-S", "-c", ML + code],
+            "ContainerEntrypoint": list(command) if command else program(code),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": limit_s},
         "Environment": dict(environment or {}),
@@ -74,7 +90,7 @@ def training_request(code: str, bucket: str, **more: Any) -> dict[str, Any]:
         "AlgorithmSpecification": {
             "TrainingImage": IMAGE,
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python", "-S", "-c", ML + code],
+            "ContainerEntrypoint": program(code),
         },
         "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
         "ResourceConfig": CLUSTER,

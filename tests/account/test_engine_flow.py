@@ -203,10 +203,11 @@ def test_training_packs_the_model_the_same_way_every_time(pipelines):
     request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "map50", "Regex": r"map50=([0-9.]+);"}]
     del request["RoleArn"]
     train = {"Name": "Train", "Type": "Training", "Arguments": request}
-    look = processing("Look", inputs={"model": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}})
-    look["Arguments"]["AppSpecification"]["ContainerEntrypoint"][3] += (
-        "; import tarfile; t = tarfile.open(ml/'processing/input/model/model.tar.gz');"
-        "assert t.getnames() == ['a.txt', 'sub', 'sub/w.txt'], t.getnames()"
+    look = processing(
+        "Look",
+        "import tarfile; t = tarfile.open(ml/'processing/input/model/model.tar.gz');"
+        "assert t.getnames() == ['a.txt', 'sub', 'sub/w.txt'], t.getnames()",
+        inputs={"model": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}},
     )
     first = pipelines.run(definition(train, look), name="tar")
     second = pipelines.again("tar")

@@ -6,13 +6,13 @@ of steps, of retries or of processes.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from overflight.account import shapes
 from overflight.account.local import tuning
 from overflight.account.local.executions import job_name, moment
 from overflight.account.local.expressions import ExpressionError, Scope, as_text, evaluate, holds
@@ -202,23 +202,15 @@ INSTANT: Mapping[str, Callable[[Run, Step], StepResult]] = {
 
 
 def check_request(operation: str, request: Mapping[str, Any]) -> None:
-    """Refuse what botocore's model of the operation would refuse.
+    """Refuse what the service would refuse of a direct call.
 
     Raises:
-        AwsError: ``ValidationException`` with botocore's report.
+        AwsError: ``ValidationException`` with all findings.
     """
-    from botocore.validate import ParamValidator
-
-    report = ParamValidator().validate(dict(request), _input_shape(operation))
-    if report.has_errors():
-        raise AwsError("ValidationException", f"{operation}: {report.generate_report()}")
-
-
-@functools.cache
-def _input_shape(operation: str) -> Any:
-    import botocore.session
-
-    return botocore.session.get_session().get_service_model("sagemaker").operation_model(operation).input_shape
+    findings = [one for one in shapes.check_request("sagemaker", operation, request) if one.severity == "error"]
+    if findings:
+        told = "; ".join(f"{one.path}: {one.message}" for one in findings)
+        raise AwsError("ValidationException", f"{operation}: {told}")
 
 
 def reason_of(error: Exception) -> str:
