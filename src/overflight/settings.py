@@ -29,6 +29,8 @@ class Settings(BaseSettings):
         role: Persona to act as (``administrator`` or a named one such as ``data-scientist``).
         user: Name of the person, recorded in the trail.
         max_payload_bytes: Largest body sent to an endpoint (SageMaker's real-time limit is 6 MiB).
+        mlflow_uri: MLflow's tracking URI or the ARN of a managed MLflow; None takes the local account's own database, and
+            no tracking on the platform ``aws``.
     """
 
     model_config = SettingsConfigDict(env_prefix="OVERFLIGHT_", extra="forbid", frozen=True)
@@ -41,6 +43,7 @@ class Settings(BaseSettings):
     role: str = Field("administrator", pattern=r"^[a-z][a-z0-9-]{0,40}$")
     user: str = Field(default_factory=getpass.getuser)
     max_payload_bytes: int = Field(6 * 1024 * 1024, ge=1024)
+    mlflow_uri: str | None = None
 
     @property
     def home_path(self) -> Path:
@@ -51,6 +54,10 @@ class Settings(BaseSettings):
     def account_number(self) -> str:
         """Account id used in names: the configured one, or the local account's."""
         return self.account_id or LOCAL_ACCOUNT_ID
+
+    def role_arn(self, name: str) -> str:
+        """ARN of Overflight's role ``name``, e.g. ``pipeline``."""
+        return f"arn:aws:iam::{self.account_number}:role/overflight-{name}"
 
     @property
     def bucket(self) -> str:

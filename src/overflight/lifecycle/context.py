@@ -37,6 +37,13 @@ class Context:
         """The boto3 session all clients come from."""
         return open_session(self.settings, clock=self.clock)
 
+    @cached_property
+    def names(self) -> Settings:
+        """The settings with the number of the account that is really reached: the source of buckets and ARNs."""
+        if self.is_local or self.settings.account_id:
+            return self.settings
+        return self.settings.model_copy(update={"account_id": self.client("sts").get_caller_identity()["Account"]})
+
     def client(self, service: str) -> Any:
         """The boto3 client of ``service``, made once."""
         if service not in self._clients:

@@ -134,7 +134,7 @@ def _parameters(context: Context, settings: DemoSettings, survey: SurveyVersion)
 def _held_out(context: Context, source: Path, execution_arn: str) -> list[Path]:
     """Photographs of the user's folder that the model never saw, spread over the held-out flights."""
     key = f"runs/{execution_arn.rsplit('/', 1)[1]}/prepare/dataset/test/truth.json"
-    truth = read_json(context.client("s3"), context.settings.bucket, key)
+    truth = read_json(context.client("s3"), context.names.bucket, key)
     names = sorted(PurePath(image["file_name"]) for image in truth["images"])
     chosen = names[:: max(1, len(names) // PHOTOS_SENT)][:PHOTOS_SENT]
     tails = tuple(f"/{name.as_posix()}" for name in chosen)

@@ -177,8 +177,9 @@ def _create_config(
     container: dict[str, Any] = {"ModelPackageName": package["arn"]}
     if port is not None:
         container["Environment"] = {"SAGEMAKER_BIND_TO_PORT": str(port)}
-    role = f"arn:aws:iam::{context.settings.account_number}:role/overflight-endpoint"
-    sagemaker.create_model(ModelName=config, Containers=[container], ExecutionRoleArn=role)
+    sagemaker.create_model(
+        ModelName=config, Containers=[container], ExecutionRoleArn=context.names.role_arn("endpoint")
+    )
     variant = {
         "VariantName": "main",
         "ModelName": config,

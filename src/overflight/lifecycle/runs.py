@@ -76,7 +76,8 @@ class Step:
 
 def training_definition(settings: Settings, *, name: str = PIPELINE) -> str:
     """Definition (JSON text) of the training pipeline in the account of ``settings``."""
-    return to_json(train_pipeline(TrainPipelineConfig(name=name, bucket=settings.bucket, role_arn=_role(settings))))
+    config = TrainPipelineConfig(name=name, bucket=settings.bucket, role_arn=settings.role_arn("pipeline"))
+    return to_json(train_pipeline(config))
 
 
 def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
@@ -85,7 +86,7 @@ def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
     Raises:
         UsageError: the definition fails our own checks (nothing was sent).
     """
-    definition, role_arn = training_definition(context.settings, name=name), _role(context.settings)
+    definition, role_arn = training_definition(context.names, name=name), context.names.role_arn("pipeline")
     for warning in require_valid(json.loads(definition)):
         log.warning("pipeline %s: %s: %s", name, warning.path, warning.message)
     sagemaker = context.client("sagemaker")
@@ -336,10 +337,6 @@ def _failed(execution_arn: str, status: dict[str, Any], steps: list[Step]) -> Jo
     show = f"overflight runs logs {run}" + (f" --step {broken.name}" if broken and broken.job_arn else "")
     state = status["PipelineExecutionStatus"].lower()
     return JobError(f"{state}: {reason}", where=where, cure=f"Log: {show}; go on with: overflight runs resume {run}")
-
-
-def _role(settings: Settings) -> str:
-    return f"arn:aws:iam::{settings.account_number}:role/overflight-pipeline"
 
 
 def _token() -> str:

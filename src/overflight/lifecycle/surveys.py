@@ -65,7 +65,7 @@ def add_survey(
     """
     draft = read_survey(source, name=name, progress=lambda done, total: progress.update("photos read", done, total))
     s3 = context.client("s3")
-    bucket = context.settings.bucket
+    bucket = context.names.bucket
     with tempfile.TemporaryDirectory(prefix="overflight-survey-") as scratch:
         folder = Path(scratch) / "survey"
         facts = write_survey(draft, folder, quarantine=quarantine)
@@ -101,7 +101,7 @@ def synthesise_survey(target: Path, *, progress: Progress, **knobs: Any) -> dict
 
 def list_surveys(context: Context) -> list[SurveyVersion]:
     """All complete survey versions in the account, by name and then by upload."""
-    s3, bucket = context.client("s3"), context.settings.bucket
+    s3, bucket = context.client("s3"), context.names.bucket
     versions = [version for named in list_prefixes(s3, bucket, PREFIX) for version in list_prefixes(s3, bucket, named)]
     complete = [version for version in versions if list(list_keys(s3, bucket, f"{version}survey.json"))]
     return [_read_version(context, version.rstrip("/")) for version in complete]
@@ -114,7 +114,7 @@ def show_survey(context: Context, name: str) -> SurveyVersion:
         NotFoundError: no such survey; the message names those there are.
     """
     wanted, _, digest = name.partition("@")
-    s3, bucket = context.client("s3"), context.settings.bucket
+    s3, bucket = context.client("s3"), context.names.bucket
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{PREFIX}{wanted}/{digest}")
     versions = [item for page in pages for item in page.get("Contents", []) if item["Key"].endswith("/survey.json")]
     if not versions:
@@ -129,6 +129,6 @@ def show_survey(context: Context, name: str) -> SurveyVersion:
 
 
 def _read_version(context: Context, prefix: str) -> SurveyVersion:
-    bucket = context.settings.bucket
+    bucket = context.names.bucket
     facts = read_json(context.client("s3"), bucket, f"{prefix}/survey.json")
     return SurveyVersion(facts["name"], facts["digest"], f"s3://{bucket}/{prefix}", facts)

@@ -15,7 +15,7 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import list_endpoints
 from overflight.lifecycle.runs import list_runs, stop_run
 from overflight.tracking.server import MlflowServer, server_status, start_server, stop_server
-from overflight.tracking.settings import local_tracking_uri
+from overflight.tracking.settings import OFF, local_tracking_uri
 from overflight.tracking.uploader import replay_pending
 
 
@@ -53,8 +53,10 @@ def down(context: Context) -> dict[str, Any]:
 
 
 def tracking_uri(context: Context) -> str:
-    """MLflow tracking URI of the account: the local SQLite file."""
-    return local_tracking_uri(context.settings.home_path)
+    """MLflow tracking URI of the account: the configured one, the local account's database, or ``off`` on AWS."""
+    if context.settings.mlflow_uri:
+        return context.settings.mlflow_uri
+    return local_tracking_uri(context.settings.home_path) if context.is_local else OFF
 
 
 def mlflow_folder(context: Context) -> Path:

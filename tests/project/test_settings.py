@@ -1,0 +1,34 @@
+"""Settings: closed, typed, and the names that follow from them."""
+
+import pytest
+
+from overflight.errors import UsageError
+from overflight.settings import Settings, load_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("platform", "gcp", id="platform"),
+        pytest.param("region", "Frankfurt", id="region"),
+        pytest.param("account_id", "12", id="account"),
+        pytest.param("role", "Data Scientist", id="role"),
+        pytest.param("max_payload_bytes", 1, id="payload"),
+    ],
+)
+def test_a_value_that_is_not_allowed_names_its_variable(name, value):
+    with pytest.raises(UsageError, match=f"OVERFLIGHT_{name.upper()}"):
+        load_settings(**{name: value})
+
+
+def test_the_environment_is_read_and_arguments_win(monkeypatch):
+    monkeypatch.setenv("OVERFLIGHT_REGION", "us-east-1")
+    assert load_settings().region == "us-east-1"
+    assert load_settings(region="eu-west-1").region == "eu-west-1"
+    assert load_settings(region=None).region == "us-east-1"
+
+
+def test_names_follow_from_account_and_region():
+    settings = Settings(account_id="123456789012", region="us-east-1")
+    assert settings.bucket == "overflight-123456789012-us-east-1"
+    assert settings.role_arn("pipeline") == "arn:aws:iam::123456789012:role/overflight-pipeline"
