@@ -29,8 +29,8 @@ class Settings(BaseSettings):
         role: Persona to act as (``administrator`` or a named one such as ``data-scientist``).
         user: Name of the person, recorded in the trail.
         max_payload_bytes: Largest body sent to an endpoint (SageMaker's real-time limit is 6 MiB).
-        mlflow_uri: MLflow's tracking URI or the ARN of a managed MLflow; None takes the local account's own database, and
-            no tracking on the platform ``aws``.
+        mlflow_uri: MLflow's tracking URI or the ARN of a managed MLflow; None takes the local account's own
+            database, and no tracking on the platform ``aws``.
     """
 
     model_config = SettingsConfigDict(env_prefix="OVERFLIGHT_", extra="forbid", frozen=True)
