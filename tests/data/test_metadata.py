@@ -130,6 +130,9 @@ def test_position(gps, position):
         pytest.param(
             {0x9003: "2018:03:26 12:05:33", 0x9011: "+00:00"}, datetime(2018, 3, 26, 12, 5, 33, tzinfo=UTC), id="UTC"
         ),
+        pytest.param(
+            {0x9003: "2018:03:26 12:05:33", 0x9011: "+99:00"}, datetime(2018, 3, 26, 12, 5, 33), id="impossible offset"
+        ),
         pytest.param({0x9003: "0000:00:00 00:00:00"}, None, id="clock not set"),
         pytest.param({}, None, id="absent"),
     ],

@@ -99,7 +99,7 @@ def _time(stamp: Any, offset: Any) -> datetime | None:
         moment = datetime.strptime(_text(stamp), "%Y:%m:%d %H:%M:%S")
     except ValueError:
         return None
-    match = re.fullmatch(r"([+-])(\d\d):(\d\d)", _text(offset))
+    match = re.fullmatch(r"([+-])([01]\d|2[0-3]):([0-5]\d)", _text(offset))
     if match is None:
         return moment
     shift = timedelta(hours=int(match[2]), minutes=int(match[3]))
