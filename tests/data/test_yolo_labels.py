@@ -25,11 +25,13 @@ def read(text, classes=3):
         pytest.param("0 .1 .1 .2 .1 .2 .2 .1 .2", "columns", "9 columns", id="oriented box"),
         pytest.param("0 .1 .1 .2 .1 .2 .2", "columns", "7 columns", id="polygon"),
         pytest.param("0 0.5 0,5 0.2 0.1", "not-a-number", "'0,5' is not a number", id="decimal comma"),
+        pytest.param("0 0.5 0.5 0_1 0.1", "not-a-number", "'0_1' is not a number", id="digits grouped as Python does"),
         pytest.param("0 nan 0.5 0.2 0.1", "not-finite", "NaN or infinity", id="NaN"),
         pytest.param("0 inf 0.5 0.2 0.1", "not-finite", "NaN or infinity", id="infinity"),
         pytest.param("1.5 0.5 0.5 0.2 0.1", "class-not-integer", "'1.5'", id="class with a fraction"),
         pytest.param("-1 0.5 0.5 0.2 0.1", "class-not-integer", "'-1'", id="negative class"),
         pytest.param("3 0.5 0.5 0.2 0.1", "unknown-class", "there are 3: 0 to 2", id="unknown class"),
+        pytest.param("4" * 300 + " 0.5 0.5 0.2 0.1", "unknown-class", "there are 3", id="class of 300 digits"),
         pytest.param("0 1.01 0.5 0.2 0.1", "out-of-range", "outside 0..1", id="centre outside"),
         pytest.param("0 960 540 20 30", "out-of-range", "outside 0..1", id="pixels"),
         pytest.param("0 0.5 0.5 0 0.1", "no-size", "no size", id="no width"),
@@ -60,6 +62,10 @@ def test_what_can_be_used_is_a_warning(line, code):
 
 def test_rounding_in_the_sixth_place_is_no_finding():
     assert read("0 0.0999995 0.5 0.2 1.0000005\n").findings == ()
+
+
+def test_leading_zeros_of_a_class_are_harmless():
+    assert read("0" * 5000 + "1 0.5 0.5 0.1 0.1\n").rows[:, 0].tolist() == [1]
 
 
 def test_harmless_spelling_is_counted():

@@ -106,11 +106,10 @@ def _read_line(line: str, *, classes: int) -> tuple[tuple[float, ...] | None, _P
         if len(fields) > 6 and len(fields) % 2 == 1 and len(fields) != 9:
             hint = "That looks like a polygon: convert it to its box `class cx cy w h`"
         return None, _Problem("error", "columns", f"{len(fields)} columns where 5 are needed", hint)
-    try:
-        values = [float(field) for field in fields]
-    except ValueError:
-        bad = next(field for field in fields if not _is_number(field))
+    bad = next((field for field in fields if not _is_number(field)), None)
+    if bad is not None:
         return None, _Problem("error", "not-a-number", f"{bad[:40]!r} is not a number", "Write a decimal number")
+    values = [float(field) for field in fields]
     if not all(math.isfinite(value) for value in values):
         return None, _Problem("error", "not-finite", "holds NaN or infinity", "Draw this box again or remove the line")
     problem = _check_class(fields[0], classes=classes) or _check_box(values[1:])
@@ -122,11 +121,11 @@ def _read_line(line: str, *, classes: int) -> tuple[tuple[float, ...] | None, _P
 def _check_class(field: str, *, classes: int) -> _Problem | None:
     if not field.isascii() or not field.isdigit():
         return _Problem("error", "class-not-integer", f"class {field[:40]!r} is not a whole number", "Write its index")
-    if int(field) >= classes:
+    if float(field) >= classes:
         return _Problem(
             "error",
             "unknown-class",
-            f"class {int(field)} is not known (there are {classes}: 0 to {classes - 1})",
+            f"class {field[:40].lstrip('0')} is not known (there are {classes}: 0 to {classes - 1})",
             "Add its name to the list of classes or correct the line",
         )
     return None
@@ -158,6 +157,8 @@ def _shown(cxcywh: Sequence[float]) -> str:
 
 
 def _is_number(field: str) -> bool:
+    if "_" in field:  # Python's own spelling of 1_000 is not anybody's label
+        return False
     try:
         float(field)
     except ValueError:
