@@ -92,6 +92,13 @@ def share_label(source):
     write_photo(source / "images/flight1/flight1_0001.png")
 
 
+def same_name(source):
+    """``images`` is left out of a photo's name in the survey, so these two would become one."""
+    write_photo(source / "images/flight1/images/flight1_0001.jpg")
+    (source / "images/flight1/labels").mkdir()
+    (source / "images/flight1/labels/flight1_0001.txt").write_text("")
+
+
 def repeat_in_other_flight(source):
     for kind, suffix in (("images", ".jpg"), ("labels", ".txt")):
         shutil.copy(source / kind / f"flight1/flight1_0001{suffix}", source / kind / f"flight2/again_1{suffix}")
@@ -117,6 +124,7 @@ DEFECTS = [
     pytest.param(spoil_label, ["unknown-class", "not-finite"], 1, id="faulty labels"),
     pytest.param(add_tiff, ["format"], 1, id="TIFF"),
     pytest.param(share_label, ["shared-labels"], 1, id="two photos, one label file"),
+    pytest.param(same_name, ["same-name"], 1, id="two photos, one name"),
     pytest.param(repeat_in_other_flight, ["leak"], 1, id="same photo in two flights"),
     pytest.param(link_out, ["link"], 1, id="link out of the folder"),
     pytest.param(dangling_link, ["link"], 1, id="link to nowhere"),

@@ -72,6 +72,7 @@ def find_source(root: Path) -> Source:
     findings: list[Finding] = []
     photos: list[SourcePhoto] = []
     used: dict[Path, SourcePhoto] = {}
+    named: dict[PurePosixPath, SourcePhoto] = {}
     for path in _files(base, root, findings):
         suffix, key = path.suffix.lower(), _key(path, root)
         if suffix in OTHER_SUFFIXES:
@@ -80,6 +81,9 @@ def find_source(root: Path) -> Source:
         if suffix not in PHOTO_SUFFIXES:
             continue
         photo = _photo(path, base, root=root)
+        if named.setdefault(photo.name, photo) is not photo:
+            what = f"would have the same name in the survey as {named[photo.name].key} ({photo.name})"
+            findings.append(Finding("error", "same-name", key, what, "Rename one of the two", key))
         if photo.labels is not None and photo.labels in used:
             what = f"shares its label file with {used[photo.labels].key}"
             findings.append(Finding("error", "shared-labels", key, what, "Rename one of the two", key))
