@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import tarfile
@@ -275,6 +276,13 @@ def test_a_port_in_use_fails_the_endpoint_with_the_port_and_the_cure(account, sa
     assert "SAGEMAKER_BIND_TO_PORT" in reason(sagemaker)
 
 
+def test_a_port_that_does_not_exist_fails_the_endpoint(account, sagemaker, deploy):
+    deploy(SAGEMAKER_BIND_TO_PORT="70000")
+    settle(account)
+    assert status(sagemaker) == "Failed"
+    assert "Port 70000" in reason(sagemaker)
+
+
 def test_a_model_that_cannot_be_loaded_fails_with_the_last_words_of_the_server(account, sagemaker, deploy, tmp_path):
     model = write_model_folder(tmp_path / "model")
     (model / "model.onnx").write_bytes(b"changed after it was described")
@@ -345,6 +353,17 @@ def test_an_archive_that_reaches_outside_is_refused(account, tmp_path, member):
     assert not (tmp_path / "outside").exists()
 
 
+def damaged_archive(path: Path) -> bytes:
+    """An archive that begins well and whose compressed data are nonsense in the middle."""
+    (path.parent / "weights").write_text(random.Random(7).randbytes(400_000).hex())
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(path.parent / "weights", arcname="weights")
+        tar.add(path.parent / "weights", arcname="more")
+    content = bytearray(path.read_bytes())
+    content[200_000:202_000] = b"\xff" * 2000
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("container", "says"),
     [
@@ -353,12 +372,22 @@ def test_an_archive_that_reaches_outside_is_refused(account, tmp_path, member):
         ({"ModelDataUrl": "s3://elsewhere/none"}, "Could not find"),
         ({"ModelDataUrl": "file:///etc"}, "not an S3 URI"),
         ({"ModelDataUrl": "s3://{bucket}/text"}, "cannot be unpacked"),
+        ({"ModelDataUrl": "s3://{bucket}/damaged.tar.gz"}, "cannot be unpacked"),
         ({"ModelDataUrl": "s3://{bucket}/" + KEY, "ModelDataETag": "0" * 32}, "was replaced"),
     ],
-    ids=["nothing", "no object", "no bucket", "no S3", "no archive", "another object than registered"],
+    ids=[
+        "nothing",
+        "no object",
+        "no bucket",
+        "no S3",
+        "no archive",
+        "damaged archive",
+        "another object than registered",
+    ],
 )
 def test_a_model_that_cannot_be_unpacked_says_why(account, bucket, tmp_path, container, says):
     account.objects.put_bytes(bucket, "text", b"no archive")
+    account.objects.put_bytes(bucket, "damaged.tar.gz", damaged_archive(tmp_path / "damaged.tar.gz"))
     given = {key: value.format(bucket=bucket) for key, value in container.items()}
     with pytest.raises(StartRefused, match=says):
         unpack_model(given, account.objects, tmp_path / "model")

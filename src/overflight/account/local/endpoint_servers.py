@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,7 +102,7 @@ def unpack_model(container: Mapping[str, Any], objects: ObjectStore, target: Pat
         _extract(objects.get_path(bucket, key, version_id=info.version_id), target)
     except NotFoundError as error:
         raise StartRefused(f"Could not find model data at {uri}.") from error
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise StartRefused(f"{uri} cannot be unpacked as tar.gz: {error}") from error
     except (JobRefused, OverflightError) as error:
         raise StartRefused(str(error)) from error
@@ -126,10 +127,11 @@ def choose_port(requested: int | None) -> int:
         try:
             probe.bind((HOST, requested or 0))
             probe.listen(1)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
             raise StartRefused(
-                f"Port {requested} on {HOST} cannot be used ({os.strerror(error.errno or 0)}). Stop the program that "
-                f"uses it, or deploy with another port ({PORT_VARIABLE} in the model's Environment)."
+                f"Port {requested} on {HOST} cannot be used ({why}). Stop the program that uses it, or "
+                f"deploy with another port ({PORT_VARIABLE} in the model's Environment)."
             ) from error
         return int(probe.getsockname()[1])
 
