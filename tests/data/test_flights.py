@@ -16,6 +16,7 @@ from overflight.data.flights import assign_flights, check_table, flight_from_nam
         ("DJI_0010", "DJI", 10),
         ("DJI_20251001132715_0396_D_POOR_SHARPNESS", "DJI", 396),
         ("DJI_20251001132715_0396_D", "DJI", 396),
+        ("0000001_02999_d_0000005", "0000001", 2999),  # VisDrone: sequence, frame, d, number of the picture
         ("harbour north_0007", "harbour north", 7),
         ("frame000123", "frame", 123),
         ("0042", "photos", 42),

@@ -24,11 +24,12 @@ UNNAMED = "photos"
 _NO_FLIGHT = re.compile(
     r"images?|photos|labels|dcim|\d{3}(media|_?dji.*|msdcf|canon)|train(ing)?|val(id(ation)?)?|test(ing)?"
 )
+_VISDRONE = re.compile(r"(?P<flight>\d{7})_(?P<frame>\d{5})_d_\d{7}")
 _SEPARATED = re.compile(r"(?P<flight>.+)[-_ .](?P<letters>[A-Za-z]{0,5})(?P<frame>\d+)")
 _DJI_STAMPED = re.compile(r"(?P<flight>DJI)_\d{14}_(?P<frame>\d{3,})_.*", re.IGNORECASE)
 _WITH_SUFFIX = re.compile(r"(?P<flight>.+?)[-_ .](?P<frame>\d{3,})[-_ .].*")
 _GLUED = re.compile(r"(?P<flight>.*?)(?P<frame>\d+)")
-_PATTERNS = (_DJI_STAMPED, _SEPARATED, _WITH_SUFFIX, _GLUED)
+_PATTERNS = (_VISDRONE, _DJI_STAMPED, _SEPARATED, _WITH_SUFFIX, _GLUED)
 
 
 @dataclass(frozen=True)
