@@ -6,18 +6,20 @@ Uses only the other use cases; whatever it does can be typed command by command.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from overflight.account.objects import read_json
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
+from overflight.data.sources import find_source
 from overflight.errors import UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import deploy
 from overflight.lifecycle.models import approve, describe_package, find_package
-from overflight.lifecycle.predict import Prediction, find_photos, predict
+from overflight.lifecycle.predict import Prediction, predict
 from overflight.lifecycle.progress import Progress, Stages
 from overflight.lifecycle.runs import follow, start_run
 from overflight.lifecycle.surveys import SurveyVersion, add_survey
@@ -135,10 +137,14 @@ def _held_out(context: Context, source: Path, execution_arn: str) -> list[Path]:
     """Photographs of the user's folder that the model never saw, spread over the held-out flights."""
     key = f"runs/{execution_arn.rsplit('/', 1)[1]}/prepare/dataset/test/truth.json"
     truth = read_json(context.client("s3"), context.names.bucket, key)
-    names = sorted(PurePath(image["file_name"]) for image in truth["images"])
-    chosen = names[:: max(1, len(names) // PHOTOS_SENT)][:PHOTOS_SENT]
-    tails = tuple(f"/{name.as_posix()}" for name in chosen)
-    return [photo for photo in find_photos([source]) if photo.as_posix().endswith(tails)]
+    return held_out_photos(source, [image["file_name"] for image in truth["images"]])
+
+
+def held_out_photos(source: Path, names: Sequence[str], *, at_most: int = PHOTOS_SENT) -> list[Path]:
+    """Files in the user's folder of evenly chosen photographs; ``names`` are those in the survey (COCO file_name)."""
+    files = {photo.name.as_posix(): photo.path for photo in find_source(source).photos}
+    ordered = sorted(names)
+    return [files[name] for name in ordered[:: max(1, len(ordered) // at_most)][:at_most]]
 
 
 def _summary(

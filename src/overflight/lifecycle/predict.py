@@ -5,6 +5,7 @@ Does not know what the model does; photographs above the endpoint's body limit a
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from overflight.data.metadata import read_metadata
+from overflight.data.sources import PHOTO_SUFFIXES
 from overflight.errors import InputError, JobError, NotFoundError
 from overflight.files import write_bytes
 from overflight.imaging.codecs import decode, encode_jpeg
@@ -25,10 +27,9 @@ from overflight.lifecycle.endpoints import wake
 from overflight.lifecycle.progress import Progress
 from overflight.serving.client import join_parts, split_for_limit
 from overflight.serving.detections import Detections
-from overflight.serving.formats import write_predictions
+from overflight.serving.formats import unique_stems, write_predictions
 from overflight.serving.schema import from_json
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 Format = Literal["json", "coco", "yolo", "geojson"]
 _CONTENT_TYPES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png"}
 
@@ -64,14 +65,23 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise NotFoundError("there is no such file or folder", where=str(path))
+            raise NotFoundError("there is no such file or folder", where=str(path), cure="Check the path")
         if path.is_dir():
-            found += sorted(item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
+            found += sorted(item for item in path.rglob("*") if _is_photo(item.relative_to(path)))
         else:
             found.append(path)
     if not found:
-        raise InputError("no photographs (.jpg, .jpeg, .png) were found", where=", ".join(map(str, paths)))
-    return found
+        raise InputError(
+            f"no photographs ({', '.join(sorted(PHOTO_SUFFIXES))}) were found",
+            where=", ".join(map(str, paths)),
+            cure="Give photographs, or a folder that holds some",
+        )
+    return list(dict.fromkeys(found))
+
+
+def _is_photo(path: Path) -> bool:
+    """By name only; hidden files (macOS keeps ``._photo.jpg`` beside each photo) are none."""
+    return path.suffix.lower() in PHOTO_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def predict(
@@ -95,7 +105,7 @@ def predict(
     """
     wake(context, endpoint)
     send = _sender(context, endpoint)
-    names = _unique_names(photos)
+    names = dict(zip(photos, unique_stems([photo.as_posix() for photo in photos]), strict=True))
 
     def one(photo: Path) -> Prediction:
         detections = _detect(photo, send, max_bytes=context.settings.max_payload_bytes)
@@ -134,7 +144,7 @@ def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], Detection
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             if code == "ModelError" and error.response.get("OriginalStatusCode") == 400:
-                raise InputError(str(error.response.get("OriginalMessage", message)), where=where) from error
+                raise _refused(str(error.response.get("OriginalMessage", message)), where=where) from error
             if code in {"ValidationError", "ValidationException"} and "not found" in message:
                 raise NotFoundError(
                     "there is no such endpoint", where=endpoint, cure="See: overflight endpoints list"
@@ -147,16 +157,25 @@ def _sender(context: Context, endpoint: str) -> Callable[[bytes, str], Detection
     return send
 
 
+def _refused(said: str, *, where: str) -> InputError:
+    """The server's answer 400 (``{"error": {"what", "cure"}}``, else its text as it is) about the photo ``where``."""
+    try:
+        error = dict(json.loads(said)["error"])
+    except (ValueError, KeyError, TypeError):
+        error = {"what": said}
+    return InputError(str(error.get("what", said)), where=where, cure=str(error.get("cure", "")))
+
+
 def _detect(photo: Path, send: Callable[[bytes, str], Detections], *, max_bytes: int) -> Detections:
     body = photo.read_bytes()
     if len(body) <= max_bytes:
         return send(body, str(photo))
-    parts = split_for_limit(body, max_bytes=max_bytes, overlap_px=256)
+    parts = split_for_limit(body, max_bytes=max_bytes, overlap_px=256, where=str(photo))
     return join_parts(parts, [send(part.content, str(photo)) for part in parts])
 
 
 def _overlay(photo: Path, detections: Detections) -> Any:
-    rgb = decode(photo.read_bytes())
+    rgb = decode(photo.read_bytes(), where=str(photo))
     labels = [detections.classes[index] for index in detections.class_ids]
     colours = class_colours(detections.classes)
     return draw_detections(rgb, detections.boxes_xyxy_px, labels, detections.scores, colours)
@@ -164,7 +183,7 @@ def _overlay(photo: Path, detections: Detections) -> Any:
 
 def _pose(photo: Path) -> CameraPose | None:
     facts = read_metadata(photo)
-    if facts.latitude_deg is None or facts.longitude_deg is None or facts.altitude_agl_m is None:
+    if facts.latitude_deg is None or facts.longitude_deg is None:
         return None
     return CameraPose(
         latitude_deg=facts.latitude_deg,
@@ -174,11 +193,3 @@ def _pose(photo: Path) -> CameraPose | None:
         gimbal_pitch_deg=facts.gimbal_pitch_deg,
         focal_length_35mm_mm=facts.focal_length_35mm_mm,
     )
-
-
-def _unique_names(photos: list[Path]) -> dict[Path, str]:
-    """A file name stem for each photo; photos of the same name get their folder in front."""
-    stems = [photo.stem for photo in photos]
-    return {
-        photo: photo.stem if stems.count(photo.stem) == 1 else f"{photo.parent.name}_{photo.stem}" for photo in photos
-    }
