@@ -355,12 +355,12 @@ def test_an_archive_that_reaches_outside_is_refused(account, tmp_path, member):
 
 def damaged_archive(path: Path) -> bytes:
     """An archive that begins well and whose compressed data are nonsense in the middle."""
-    (path.parent / "weights").write_text(random.Random(7).randbytes(400_000).hex())
+    (path.parent / "weights").write_bytes(random.Random(7).randbytes(400_000))
     with tarfile.open(path, "w:gz") as tar:
         tar.add(path.parent / "weights", arcname="weights")
         tar.add(path.parent / "weights", arcname="more")
     content = bytearray(path.read_bytes())
-    content[200_000:202_000] = b"\xff" * 2000
+    content[200_000:300_000] = b"\xff" * 100_000
     return bytes(content)
 
 
