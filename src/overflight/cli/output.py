@@ -183,8 +183,8 @@ class LiveProgress:
         if stage in self._stages:
             self._stages.remove(stage)
         indent = "  " * len(self._stages)
-        style = "red" if result == "failed" else "green"
-        mark = "✗" if result == "failed" else "✓"
+        good = not result.startswith(("failed", "stopped"))
+        style, mark = ("green", "✓") if good else ("red", "✗")
         name = f"{indent}{stage}"
         self._console.print(f"[{style}]{mark}[/{style}] {name:<28} [dim]{seconds:7.1f} s[/dim]  {escape(result)}")
 

@@ -154,7 +154,7 @@ def follow(
             if step.ended is not None and step.name not in ended:
                 ended.add(step.name)
                 note = "from an earlier run" if step.cached else step.status.lower()
-                progress.end(step.name, step.seconds or 0.0, step.reason or note)
+                progress.end(step.name, step.seconds or 0.0, f"{note}: {step.reason}" if step.reason else note)
         if status["PipelineExecutionStatus"] in FINISHED:
             break
         wait(0.25 if context.is_local else 10.0)
