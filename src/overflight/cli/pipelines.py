@@ -49,7 +49,7 @@ def run() -> None:
 @click.option("--tile", "tile_px", type=click.IntRange(64, 4096), help="Tile size for large photos (px).")
 @click.option("--overlap", "overlap_px", type=click.IntRange(0, 2048), help="Overlap of tiles (px).")
 @click.option("--min-map50", type=click.FloatRange(0, 1), help="Gate: refuse a model below this mAP50.")
-@click.option("--group", help="Model package group to register in (default: the survey's name).")
+@click.option("--group", help="Model package group to register in (default: overflight-SURVEY).")
 @click.option("--no-wait", is_flag=True, help="Return as soon as the run has started.")
 @json_option
 @pass_app

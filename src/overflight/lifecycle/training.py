@@ -5,8 +5,11 @@ Does not start anything.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+from overflight.errors import InputError, UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.surveys import show_survey
 from overflight.lifecycle.system import tracking_uri
@@ -25,22 +28,50 @@ _PARAMETER_BY_OPTION = {
     "min_map50": "MinMap50",
     "group": "ModelPackageGroup",
 }
+SCRATCH = "scratch"  # pipeline parameters cannot be empty
+_GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
-def training_parameters(
-    context: Context, survey: str, given: dict[str, Any], *, group: str | None = None
-) -> dict[str, str | int | float]:
+def training_parameters(context: Context, survey: str, given: dict[str, Any]) -> dict[str, str | int | float]:
     """Pipeline parameters for training on ``survey`` (NAME or NAME@DIGEST) with the options that were ``given``.
+
+    What would only fail after the training is checked here.
 
     Raises:
         NotFoundError: there is no such survey.
+        UsageError: the group's name cannot be used.
+        InputError: there is no such checkpoint on this machine.
     """
     version = show_survey(context, survey)
-    default_group = group or f"overflight-{version.name.replace('_', '-')}"
+    given = {**given, "group": given.get("group") or group_of(version.name)}
+    if _GROUP.fullmatch(given["group"]) is None:
+        raise UsageError(
+            "a package group's name has up to 63 letters, digits and hyphens",
+            where=f"--group {given['group']}",
+            cure=f"Try --group {group_of(version.name)}",
+        )
+    if "weights" in given:
+        given["weights"] = _weights(given["weights"], local=context.is_local)
     parameters: dict[str, str | int | float] = {
         "SurveyUri": version.uri,
-        "ModelPackageGroup": default_group,
         "MlflowTrackingUri": tracking_uri(context),
         "MlflowExperiment": version.name,
     }
     return parameters | {_PARAMETER_BY_OPTION[option]: value for option, value in given.items()}
+
+
+def group_of(survey_name: str) -> str:
+    """Package group for the models of a survey: surveys may have dots and underscores in their names, groups not."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", f"overflight-{survey_name}")[:63].strip("-")
+
+
+def _weights(given: str, *, local: bool) -> str:
+    """The checkpoint as the training job finds it: jobs run in another folder than the command."""
+    if given in {"", SCRATCH}:
+        return SCRATCH
+    if not local:
+        return given
+    path = Path(given).expanduser().absolute()
+    if not path.is_file():
+        raise InputError("there is no such checkpoint", where=given, cure="Give a .pt file; nothing is downloaded")
+    return str(path)
