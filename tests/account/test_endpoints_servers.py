@@ -21,6 +21,7 @@ from overflight.account.local import endpoint_records as records
 from overflight.account.local import endpoints, events, wire
 from overflight.account.local.endpoint_servers import ServerFacts, StartRefused, choose_port, unpack_model
 from overflight.account.local.services.runtime import BODY_LIMIT_BYTES
+from overflight.account.local.supervisor import stop_supervisor
 from overflight.imaging.codecs import encode_jpeg
 from toy_model import painted_photo, write_model_folder
 
@@ -322,6 +323,15 @@ def test_down_ends_all_servers_and_the_next_supervisor_brings_them_back(account,
     settle(account)
     assert status(sagemaker) == "InService"
     assert invoke(runtime)["ContentType"] == "application/json"
+
+
+def test_down_ends_servers_that_a_killed_supervisor_left_running(account, sagemaker, deploy):
+    deploy()
+    settle(account)
+    pid = endpoints.server_of(account, "e").pid
+    assert not stop_supervisor(account, timeout_s=5)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert status(sagemaker) == "OutOfService"
 
 
 def evil_archive(path: Path, member: tarfile.TarInfo) -> Path:

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -253,6 +254,15 @@ def test_errors_that_do_not_go_away_end_it_with_the_traceback(account, monkeypat
     with pytest.raises(ZeroDivisionError):
         one.run()
     assert caplog.text.count("unexpected error") == 2
+
+
+def test_the_signal_to_end_waits_for_no_lock_that_the_interrupted_loop_may_hold(account):
+    one = supervisor.Supervisor(account, supervisor.SupervisorOptions(slots=1))
+    told = threading.Thread(target=one.stop, daemon=True)
+    with getattr(one._wake, "_cond"):  # noqa: B009  # held by Event.wait and Event.clear of the loop
+        told.start()
+        told.join(timeout=5)
+        assert not told.is_alive()
 
 
 def test_stale_facts_of_a_dead_supervisor_mean_none(account):

@@ -65,9 +65,14 @@ class ServerFacts:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def process(self) -> psutil.Process | None:
+        """The process, while it runs and is still the same one."""
+        return ProcessMark(self.pid, self.created_s).find() if self.pid > 0 else None
+
+    @property
     def alive(self) -> bool:
         """Whether the process runs and is still the same one."""
-        return self.pid > 0 and ProcessMark(self.pid, self.created_s).find() is not None
+        return self.process is not None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values for the store."""

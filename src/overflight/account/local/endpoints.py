@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from overflight.account.local import endpoint_records as records
 from overflight.account.local import endpoint_servers as servers
 from overflight.account.local import events
@@ -61,8 +59,8 @@ def stop_all(account: LocalAccount, *, grace_s: float = STOP_GRACE_S) -> int:
     """
     with account.store.read() as transaction:
         endpoints = transaction.list(records.KIND)
-    running = [facts for endpoint in endpoints for facts in _all_servers(endpoint) if facts.alive]
-    count = end_processes([psutil.Process(facts.pid) for facts in running], grace_s=grace_s)
+    running = [facts.process for endpoint in endpoints for facts in _all_servers(endpoint)]
+    count = end_processes([process for process in running if process is not None], grace_s=grace_s)
     count += end_processes(find_leftovers(account.home / "endpoints"), grace_s=grace_s)
     for endpoint in endpoints:
         for facts in _all_servers(endpoint):

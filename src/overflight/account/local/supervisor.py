@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import importlib
-import importlib.util
 import json
 import logging
 import os
@@ -25,12 +23,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
 from overflight import logs
-from overflight.account.local import tuning
+from overflight.account.local import endpoints, tuning
 from overflight.account.local.engine import Engine
 from overflight.account.local.executions import EXECUTION, OPEN, change_execution
 from overflight.account.local.job_records import KINDS, request_stop
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
 
 _MODULE = "overflight.account.local.supervisor"
 log = logging.getLogger(_MODULE)  # its own name also when it runs as a program
-_ENDPOINTS = "overflight.account.local.endpoints"
 _LOCK, _FACTS, _LOG = "supervisor.lock", "supervisor.json", "supervisor.log"
 _FAST_S, _SLOW_S, _HEARTBEAT_S, _SOON_S = 0.02, 0.25, 1.0, 0.05
 _LOG_LIMIT_BYTES = 5_000_000
@@ -164,6 +161,9 @@ def stop_supervisor(account: LocalAccount, *, timeout_s: float = 60.0, stop_work
             _signal(mark, signal.SIGKILL)
             _wait(lambda: mark.find() is None, time.monotonic() + 5)
     end_processes(find_leftovers(account.home / "jobs"), grace_s=5.0)
+    with _try_lock(account.home) as free:
+        if free is not None:  # a supervisor that was killed has left its servers running: end them here
+            endpoints.stop_all(account, grace_s=5.0)
     if stop_work and _open_work(account):
         with _try_lock(account.home) as free:
             if free is not None:  # nobody is there to finish it: do it here
@@ -237,16 +237,15 @@ class Supervisor:
         self._account = account
         self._options = options
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._stopping = False
         self._soon = False  # an endpoint is on its way: look again soon, although the store says nothing new
         self._failures = 0
         self._engine = Engine(account, slots=options.slots)
         self._runner = JobRunner(account, slots=options.slots, grace_s=options.grace_s, wake=self._wake)
 
     def stop(self) -> None:
-        """Leave the loop soon; safe in a signal handler."""
-        self._stopping.set()
-        self._wake.set()
+        """Leave the loop within a quarter of a second; safe in a signal handler, because it takes no lock."""
+        self._stopping = True
 
     def run(self) -> bool:
         """Follow the store until told to stop or idle for long; then end all processes. True when told."""
@@ -254,7 +253,7 @@ class Supervisor:
         idle_since, quiet_s = time.monotonic(), _FAST_S
         version, last = -1, 0.0
         try:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 woken = self._wake.wait(quiet_s)
                 self._wake.clear()
                 newest = self._account.store.data_version()
@@ -275,7 +274,7 @@ class Supervisor:
             return True
         finally:
             self._runner.shutdown()
-            self._stop_endpoints()
+            endpoints.stop_all(self._account)
 
     def _is_due(self, last: float) -> bool:
         due = self._engine.next_due
@@ -302,20 +301,9 @@ class Supervisor:
         return tuning.advance(self._account)
 
     def _advance_endpoints(self) -> bool:
-        module = _endpoints()
-        self._soon = bool(module.advance(self._account)) if module else False
+        self._soon = endpoints.advance(self._account)
         with self._account.store.read() as tx:
             return self._soon or bool(tx.list("endpoint"))
-
-    def _stop_endpoints(self) -> None:
-        module = _endpoints()
-        stop = getattr(module, "stop_all", None) if module else None
-        if stop is not None:
-            stop(self._account)
-
-
-def _endpoints() -> Any:
-    return importlib.import_module(_ENDPOINTS) if importlib.util.find_spec(_ENDPOINTS) else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
