@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from overflight.account.local.endpoints import server_of
 from overflight.account.local.supervisor import ensure_supervisor
 from overflight.account.session import local_account
 from overflight.errors import JobError, NotFoundError, RefusedError, UsageError
@@ -73,23 +74,28 @@ def deploy(
 
 
 def wake(context: Context, name: str, *, patience_s: float = 60.0, wait: Callable[[float], None] = time.sleep) -> None:
-    """Bring a local endpoint back that ``overflight down`` or a restart of the machine put out of service.
+    """Bring a local endpoint back that ``overflight down``, a crash or a restart of the machine put out of service.
 
     Raises:
         NotFoundError: there is none of this name.
         JobError: it did not come back.
     """
     facts = describe_endpoint(context, name)
-    if facts["status"] != "OutOfService" or not context.is_local:
+    if not context.is_local or facts["status"] not in {"OutOfService", "InService"}:
         return
-    ensure_supervisor(local_account(context.settings))
+    account = local_account(context.settings)
+    if facts["status"] == "InService" and server_of(account, name) is not None:
+        return
+    ensure_supervisor(account)  # a machine that lost its power leaves "InService" in the store, and nobody behind it
     pause_s = 0.2
+    up = False
     for _ in range(int(patience_s / pause_s)):
         facts = describe_endpoint(context, name)
-        if facts["status"] in {"InService", "Failed"}:
+        up = facts["status"] == "InService" and server_of(account, name) is not None
+        if up or facts["status"] == "Failed":
             break
         wait(pause_s)
-    if facts["status"] != "InService":
+    if not up:
         raise JobError(
             facts["reason"] or f"it is {facts['status']}",
             where=f"endpoint {name}",
