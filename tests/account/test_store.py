@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
@@ -205,6 +206,30 @@ def test_a_store_can_be_used_on_both_sides_of_a_fork(store):
     assert os.waitpid(child, 0)[1] == 0
     with store.read() as transaction:
         assert [found.name for found in transaction.list("job")] == ["parent", "child"]
+
+
+def test_a_fork_while_another_thread_writes_does_not_wait_for_that_thread(store):
+    writing, forked = threading.Event(), threading.Event()
+
+    def write():
+        with store.write():
+            writing.set()
+            forked.wait(timeout=10)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    writing.wait(timeout=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside a thread is what is tested here
+        child = os.fork()
+    if child == 0:  # pragma: no cover  # another process
+        signal.alarm(20)
+        with store.write() as transaction:
+            transaction.insert("job", "child", body={})
+        os._exit(0)
+    forked.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 # --- several processes

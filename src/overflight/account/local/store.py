@@ -220,6 +220,7 @@ class Store:
             StoreError: another process kept the state locked for 30 s, or the file is damaged.
             ResourceError: the disk is full; nothing was changed.
         """
+        self._reopen_after_fork()
         if self._writer == threading.get_ident():
             raise RuntimeError("Store.write() inside Store.write() of the same thread: pass the transaction on instead")
         with self._writing:
@@ -238,8 +239,8 @@ class Store:
 
     def data_version(self) -> int:
         """A number that changes when any connection, of this process or another, has committed a change."""
+        self._reopen_after_fork()
         with self._watching, self._explained():
-            self._reopen_after_fork()
             if self._watcher is None:
                 self._watcher = _connect(self.path)
             return cast("int", self._watcher.execute("PRAGMA data_version").fetchone()[0])
@@ -262,9 +263,9 @@ class Store:
         weakref.finalize(self, self._engine.dispose)
 
     def _reopen_after_fork(self) -> None:
-        if self._process != os.getpid():  # SQLite connections may not cross a fork
+        if self._process != os.getpid():  # SQLite connections may not cross a fork, nor locks that threads held
             self._engine.dispose(close=False)
-            self._writing = threading.Lock()
+            self._writing, self._watching, self._writer = threading.Lock(), threading.Lock(), None
             self._open()
 
     def _close_watcher(self) -> None:
