@@ -43,6 +43,8 @@ def run(tmp_path):
         pytest.param(["survey", "add", ".", "--name", "A b"], {}, 2, "name", id="bad-survey-name"),
         pytest.param(["survey", "synth", "--size", "big"], {}, 2, "WIDTHxHEIGHT", id="bad-size"),
         pytest.param(["survey", "synth", "--class-mix", "car"], {}, 2, "CLASS=WEIGHT", id="bad-class-mix"),
+        pytest.param(["survey", "synth", "--size", "10x10"], {}, 2, "--size: width and height", id="tiny-size"),
+        pytest.param(["survey", "synth", "--altitude", "50", "20"], {}, 2, "--altitude: ", id="altitudes-swapped"),
         pytest.param(["demo", "--data", "nowhere"], {}, 2, "is not a folder", id="demo-without-data"),
         pytest.param(["status"], {"OVERFLIGHT_PLATFORM": "mars"}, 2, "OVERFLIGHT_PLATFORM", id="bad-platform"),
         pytest.param(["status"], {"OVERFLIGHT_REGION": "here"}, 2, "OVERFLIGHT_REGION", id="bad-region"),
@@ -100,6 +102,19 @@ def test_a_survey_is_added_once_and_shown(run, tmp_path):
     assert [row["name"] for row in json.loads(run("survey", "list", "--json").stdout)] == ["harbour"]
     shown = json.loads(run("survey", "show", f"harbour@{first['digest'][:8]}", "--json").stdout)
     assert shown["photos"] == first["photos"]
+
+
+def test_warnings_of_the_reader_are_shown(run, tmp_path):
+    source = make_survey_source(tmp_path / "photos", flights=2, photos=1)
+    (source / "labels/flight1/orphan.txt").write_text("")
+    assert "warning: labels/flight1/orphan.txt: no photo belongs" in run("survey", "add", source, "--name", "a").stderr
+    (warning,) = json.loads(run("survey", "add", source, "--name", "a", "--json").stdout)["warnings"]
+    assert "orphan.txt" in warning
+
+
+def test_down_says_what_it_did(run):
+    assert run("down").stdout == "Nothing was running.\n"
+    assert json.loads(run("down", "--json").stdout) == {"runs": 0, "supervisor": False, "mlflow": False}
 
 
 def test_a_faulty_survey_is_refused_or_quarantined_never_half_added(run, tmp_path):

@@ -10,6 +10,8 @@ import click
 from overflight.cli.app import App, json_option, pass_app
 from overflight.errors import UsageError
 
+_WARNINGS_SHOWN = 20
+
 
 @click.group()
 def survey() -> None:
@@ -33,6 +35,10 @@ def add(app: App, source: Path, *, name: str, quarantine: bool, as_json: bool) -
         emit_json(version.as_dict())
         return
     emit_facts(_facts(version.as_dict()), title=f"survey {name}")
+    for warning in version.warnings[:_WARNINGS_SHOWN]:
+        click.echo(f"warning: {warning}", err=True)
+    if len(version.warnings) > _WARNINGS_SHOWN:
+        click.echo(f"... and {len(version.warnings) - _WARNINGS_SHOWN} more warnings (all of them: --json)", err=True)
     click.echo(f"\nTrain on it: overflight run train --survey {name}")
 
 
@@ -102,7 +108,7 @@ def synth(app: App, /, *, out: Path | None, size: str, as_json: bool, **knobs: A
     if as_json:
         emit_json(summary)
         return
-    emit_facts(summary, title=f"synthetic survey {target}")
+    emit_facts({key: value for key, value in summary.items() if key != "target"}, title=f"synthetic survey {target}")
     click.echo(f"\nAdd it: overflight survey add {target} --name synthetic")
 
 
@@ -129,5 +135,5 @@ def _weights(text: str | None) -> dict[str, float] | None:
 
 
 def _facts(version: dict[str, Any]) -> dict[str, Any]:
-    hidden = {"schema", "name"}
+    hidden = {"schema", "name", "warnings"}
     return {key: value for key, value in version.items() if key not in hidden}

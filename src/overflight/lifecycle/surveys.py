@@ -5,6 +5,7 @@ Does not know label formats or how photographs are read: ``overflight.data`` doe
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from overflight.account.objects import list_keys, list_prefixes, read_json, upload_folder
+from overflight.data.findings import warnings_of
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
 from overflight.data.survey import read_survey, write_survey
@@ -33,6 +35,7 @@ class SurveyVersion:
         uri: ``s3://`` prefix of the version, without a slash at the end.
         facts: Content of ``survey.json``.
         quarantined: Photos left out when it was added.
+        warnings: What the reader noticed when it was added and what does not stand in the way, one sentence each.
     """
 
     name: str
@@ -40,6 +43,7 @@ class SurveyVersion:
     uri: str
     facts: dict[str, Any]
     quarantined: int = 0
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -48,6 +52,7 @@ class SurveyVersion:
             "digest": self.digest,
             "uri": self.uri,
             "quarantined": self.quarantined,
+            "warnings": list(self.warnings),
             **self.facts,
         }
 
@@ -80,7 +85,8 @@ def add_survey(
                 progress=lambda done, total: progress.update("files stored", done, total),
             )
     quarantined = int(facts.pop("quarantined"))
-    return SurveyVersion(name, facts["digest"], f"s3://{bucket}/{prefix}", facts, quarantined)
+    warnings = tuple(str(finding) for finding in warnings_of(draft.findings))
+    return SurveyVersion(name, facts["digest"], f"s3://{bucket}/{prefix}", facts, quarantined, warnings)
 
 
 def synthesise_survey(target: Path, *, progress: Progress, **knobs: Any) -> dict[str, Any]:
@@ -94,13 +100,18 @@ def synthesise_survey(target: Path, *, progress: Progress, **knobs: Any) -> dict
         settings = SceneSettings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(first["msg"], where="--" + str(first["loc"][0]).replace("_", "-")) from error
+        knob = str(first["loc"][0]) if first["loc"] else "altitude_m"  # the only rule about several values
+        raise UsageError(
+            first["msg"].removeprefix("Value error, "),
+            where=f"--{re.sub('_(px|m)$', '', knob).replace('_', '-')}",
+            cure="See: overflight survey synth --help",
+        ) from error
     summary = synthesise(settings, target, progress=lambda done, total: progress.update("photos drawn", done, total))
     return {"folder": str(target), **asdict(summary)}
 
 
 def list_surveys(context: Context) -> list[SurveyVersion]:
-    """All complete survey versions in the account, by name and then by upload."""
+    """All complete survey versions in the account, by name and then by digest."""
     s3, bucket = context.client("s3"), context.names.bucket
     versions = [version for named in list_prefixes(s3, bucket, PREFIX) for version in list_prefixes(s3, bucket, named)]
     complete = [version for version in versions if list(list_keys(s3, bucket, f"{version}survey.json"))]
