@@ -31,11 +31,17 @@ def status(app: App, *, as_json: bool) -> None:
 @pass_app
 def down(app: App, *, as_json: bool) -> None:
     """Stop everything that was started here; nothing is deleted."""
-    from overflight.cli.output import emit_facts, emit_json
+    from overflight.cli.output import emit_json
     from overflight.lifecycle.system import down as use_case
 
     facts = use_case(app.context())
-    (emit_json if as_json else emit_facts)(facts)
+    if as_json:
+        emit_json(facts)
+        return
+    stopped = [f"{facts['runs']} runs"] if facts["runs"] else []
+    stopped += ["supervisor and endpoints"] if facts["supervisor"] else []
+    stopped += ["MLflow's pages"] if facts["mlflow"] else []
+    click.echo(f"Stopped: {', '.join(stopped)}. Nothing was deleted." if stopped else "Nothing was running.")
 
 
 @click.command()
