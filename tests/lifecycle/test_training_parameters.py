@@ -45,6 +45,7 @@ def test_a_relative_checkpoint_is_found_from_the_job_too(context, tmp_path, monk
     ("given", "error", "what"),
     [
         pytest.param({"weights": "none.pt"}, InputError, "no such checkpoint", id="missing checkpoint"),
+        pytest.param({"imgsz": 100}, UsageError, "multiple of 32", id="image size"),
         pytest.param({"group": "my_group"}, UsageError, "package group's name", id="underscore in the group"),
     ],
 )

@@ -29,6 +29,7 @@ _PARAMETER_BY_OPTION = {
     "group": "ModelPackageGroup",
 }
 SCRATCH = "scratch"  # pipeline parameters cannot be empty
+STRIDE_PX = 32  # of YOLO11's coarsest feature map
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
@@ -39,7 +40,7 @@ def training_parameters(context: Context, survey: str, given: dict[str, Any]) ->
 
     Raises:
         NotFoundError: there is no such survey.
-        UsageError: the group's name cannot be used.
+        UsageError: the group's name or the image size cannot be used.
         InputError: there is no such checkpoint on this machine.
     """
     version = show_survey(context, survey)
@@ -49,6 +50,12 @@ def training_parameters(context: Context, survey: str, given: dict[str, Any]) ->
             "a package group's name has up to 63 letters, digits and hyphens",
             where=f"--group {given['group']}",
             cure=f"Try --group {group_of(version.name)}",
+        )
+    if given.get("imgsz", 0) % STRIDE_PX:
+        raise UsageError(
+            f"must be a multiple of {STRIDE_PX}",
+            where=f"--imgsz {given['imgsz']}",
+            cure=f"Try --imgsz {round(given['imgsz'] / STRIDE_PX) * STRIDE_PX}",
         )
     if "weights" in given:
         given["weights"] = _weights(given["weights"], local=context.is_local)
