@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from factories import make_survey_source
 from overflight.data.findings import errors_of, warnings_of
 from overflight.data.manifest import load_manifest
 from overflight.data.survey import read_survey, write_survey
-from overflight.errors import InputError, UsageError
+from overflight.errors import InputError, ResourceError, UsageError
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
 needs_photographs = pytest.mark.skipif(not SHARED.exists(), reason="the real photographs are not here")
@@ -209,6 +210,14 @@ def test_nothing_is_left_when_writing_fails_half_way(source, tmp_path):
     with pytest.raises(InputError, match="changed while it was read"):
         write_survey(draft, tmp_path / "out/harbour")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_too_little_disk_is_seen_before_anything_is_written(source, tmp_path, monkeypatch):
+    draft = read_survey(source, name="harbour")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1_000_000))
+    with pytest.raises(ResourceError, match=r"MB are needed and 1 MB are free\. Free some space"):
+        write_survey(draft, tmp_path / "out/harbour")
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_photo_faulty_leaves_nothing_to_write(source, tmp_path):
