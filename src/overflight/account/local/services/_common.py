@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.utils import parse_to_aware_datetime
 
 from overflight.account.local.wire import AwsError
 
@@ -45,9 +47,9 @@ def selected(
     for resource in resources:
         if params.get("NameContains", "").lower() not in name(resource).lower():
             continue
-        if not _within(resource.created_at, params.get("CreationTimeAfter"), params.get("CreationTimeBefore")):
+        if not within(resource.created_at, params.get("CreationTimeAfter"), params.get("CreationTimeBefore")):
             continue
-        if not _within(resource.modified_at, params.get("LastModifiedTimeAfter"), params.get("LastModifiedTimeBefore")):
+        if not within(resource.modified_at, params.get("LastModifiedTimeAfter"), params.get("LastModifiedTimeBefore")):
             continue
         found.append(resource)
     return found
@@ -114,14 +116,14 @@ def user_context(caller_arn: str) -> dict[str, Any]:
     return {"IamIdentity": {"Arn": caller_arn, "PrincipalId": principal}}
 
 
-def _within(moment: datetime, after: datetime | None, before: datetime | None) -> bool:
-    if after is not None and moment < _aware(after):
+def within(moment: datetime, after: Any, before: Any) -> bool:
+    """Whether a time lies between two bounds (included, None for no bound) in any form that botocore takes.
+
+    These are datetimes, ISO texts and seconds since 1970; without a zone they are in UTC.
+    """
+    if after is not None and moment < parse_to_aware_datetime(after):
         return False
-    return before is None or moment <= _aware(before)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return before is None or moment <= parse_to_aware_datetime(before)
 
 
 def _token(key: str, position: int) -> str:

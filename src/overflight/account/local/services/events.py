@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from botocore.utils import parse_timestamp
+from botocore.utils import parse_to_aware_datetime
 
 from overflight.account.local.events import DEFAULT_BUS, publish
 from overflight.account.local.wire import AwsError, Call, operation
@@ -45,21 +44,13 @@ def _put(call: Call, entry: dict[str, Any]) -> dict[str, str]:
         return _error("MalformedDetail", "Detail is malformed.")
     event_id = publish(
         call.transaction,
-        time=_moment(call, entry.get("Time")),
+        time=parse_to_aware_datetime(entry["Time"]) if "Time" in entry else call.account.clock(),
         source=entry["Source"],
         detail_type=entry["DetailType"],
         detail=detail,
         resources=entry.get("Resources", []),
     )
     return {"EventId": event_id}
-
-
-def _moment(call: Call, given: datetime | str | float | None) -> datetime:
-    """When it happened: botocore takes datetimes, ISO texts and seconds since 1970; without a zone it is UTC."""
-    if given is None:
-        return call.account.clock()
-    moment = given if isinstance(given, datetime) else parse_timestamp(cast("Any", given))  # takes numbers too
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _size_bytes(entry: dict[str, Any]) -> int:

@@ -7,14 +7,13 @@ engine, which follows the store.
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from overflight.account.local import executions
 from overflight.account.local.executions import DEFINITION, EXECUTION, OPEN, STEP, WAITING, NewExecution, moment
 from overflight.account.local.expressions import ExpressionError, as_text, bind_parameters
 from overflight.account.local.graph import GraphError, read_steps
-from overflight.account.local.services._common import ordered, page, require, user_context, without_none
+from overflight.account.local.services._common import ordered, page, require, user_context, within, without_none
 from overflight.account.local.store import Resource, Transaction
 from overflight.account.local.wire import AwsError, Call, operation
 from overflight.errors import NotFoundError
@@ -81,7 +80,11 @@ def list_pipelines(call: Call) -> dict[str, Any]:
     """Pipelines, newest first unless asked otherwise."""
     prefix = call.params.get("PipelineNamePrefix", "")
     found = [one for one in call.transaction.list(_PIPELINE) if one.name.startswith(prefix)]
-    found = [one for one in found if _created_within(call, one.created_at)]
+    found = [
+        one
+        for one in found
+        if within(one.created_at, call.params.get("CreatedAfter"), call.params.get("CreatedBefore"))
+    ]
     items, token = page(ordered(found, call.params), call.params, key=lambda one: one.name)
     summaries = [_summary(call.transaction, one, last="LastExecutionTime") for one in items]
     return without_none({"PipelineSummaries": summaries, "NextToken": token})
@@ -175,7 +178,11 @@ def list_pipeline_executions(call: Call) -> dict[str, Any]:
     found = call.transaction.list(EXECUTION, parent=name)
     if not found:
         found = call.transaction.list(EXECUTION, parent=_pipeline(call).name)
-    found = [one for one in found if _created_within(call, one.created_at)]
+    found = [
+        one
+        for one in found
+        if within(one.created_at, call.params.get("CreatedAfter"), call.params.get("CreatedBefore"))
+    ]
     items, token = page(ordered(found, call.params), call.params, key=lambda one: one.name)
     summaries = [
         without_none(
@@ -356,11 +363,6 @@ def _summary(tx: Transaction, pipeline: Resource, *, last: str) -> dict[str, Any
 
 def _parallelism(limit: int | None) -> dict[str, int] | None:
     return {"MaxParallelExecutionSteps": limit} if limit else None
-
-
-def _created_within(call: Call, moment_: datetime) -> bool:
-    after, before = call.params.get("CreatedAfter"), call.params.get("CreatedBefore")
-    return (after is None or moment_ >= after) and (before is None or moment_ <= before)
 
 
 def _name(given: str) -> str:
