@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 import pytest
@@ -27,6 +30,13 @@ TEXT = definition(
         {"Name": "N", "Type": "Integer", "DefaultValue": 1},
         {"Name": "S", "Type": "String", "DefaultValue": "x"},
     ],
+)
+
+
+JUNKYARD = definition(
+    {"Name": "A", "Type": "Fail", "Arguments": {"ErrorMessage": "x"}},
+    condition("C", [equals(1, 1)], then=[fail("F", "x") | {"DependsOn": ["A", {"Step": "A", "Trigger": "Any"}]}]),
+    parameters=[{"Name": "N", "Type": "Integer", "DefaultValue": 1, "EnumValues": [1, 2]}],
 )
 
 
@@ -116,6 +126,37 @@ ARN = "arn:aws:sagemaker:eu-central-1:000000000000:pipeline/no/execution/abcdefa
 
 def _start(client, name: str = "there", **more):
     return client.start_pipeline_execution(PipelineName=name, ClientRequestToken=token(), **more)
+
+
+def _with_junk(document: Any) -> Iterator[Any]:
+    """The document with each of its parts replaced by what does not belong there, one at a time."""
+    parts = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, part in list(parts):
+        for junk in (5, "x", None, [5], {"x": 5}):
+            yield (
+                {**document, key: junk}
+                if isinstance(document, dict)
+                else [junk if index == key else item for index, item in enumerate(document)]
+            )
+        if isinstance(part, dict | list):
+            for changed in _with_junk(part):
+                yield (
+                    {**document, key: changed}
+                    if isinstance(document, dict)
+                    else [changed if index == key else item for index, item in enumerate(document)]
+                )
+
+
+def test_junk_in_a_definition_is_an_error_of_aws_and_no_traceback(pipelines, client):
+    pipelines.create("junk", TEXT)
+    codes = []
+    for document in _with_junk(json.loads(JUNKYARD)):
+        try:
+            client.update_pipeline(PipelineName="junk", PipelineDefinition=json.dumps(document))
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+    assert len(codes) > 50
+    assert set(codes) == {"ValidationException"}
 
 
 @pytest.mark.parametrize(
@@ -216,6 +257,22 @@ def test_lists_are_paged_newest_first(pipelines, client, clock):
     )
     found = [one["PipelineExecutionArn"] for page in pages for one in page["PipelineExecutionSummaries"]]
     assert found == arns[::-1]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [datetime(2026, 3, 1, 12, 0, 1), "2026-03-01T12:00:01Z", datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC).timestamp()],
+    ids=["without a zone", "text", "number"],
+)
+def test_bounds_of_time_come_as_botocore_takes_them(pipelines, client, clock, second):
+    for name in ("a", "b"):
+        pipelines.create(name, TEXT)
+        client.create_model_package_group(ModelPackageGroupName=name)
+        clock.advance(seconds=1)
+    listed = client.list_pipelines(CreatedAfter=second)["PipelineSummaries"]
+    assert [one["PipelineName"] for one in listed] == ["b"]
+    groups = client.list_model_package_groups(CreationTimeAfter=second)["ModelPackageGroupSummaryList"]
+    assert [one["ModelPackageGroupName"] for one in groups] == ["b"]
 
 
 def test_past_executions_survive_their_pipeline(pipelines, client):

@@ -77,6 +77,8 @@ def _bind_one(name: str, declared: Mapping[str, Any], overrides: Mapping[str, st
     if value == "":
         raise ExpressionError("an empty string is not a value", where=where, cure="Give a text or leave the default")
     allowed = declared.get("EnumValues")
+    if allowed and not isinstance(allowed, list):
+        raise ExpressionError("EnumValues is not a list", where=where)
     if allowed and not any(same(value, one) for one in allowed):
         raise ExpressionError(f"{value!r} is not one of {list(allowed)}", where=where)
     return value

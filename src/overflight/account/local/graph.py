@@ -6,7 +6,7 @@ branch that was not taken have no status word in AWS (it never lists them); here
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,9 @@ def read_steps(definition: Mapping[str, Any]) -> dict[str, Step]:
     return steps
 
 
-def _walk(documents: Sequence[Any], owner: str, outcome: str) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+def _walk(documents: Any, owner: str, outcome: str) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+    if not isinstance(documents, list | tuple):
+        raise GraphError("the steps of a branch are not a list", where=f"Steps.{owner}")
     for document in documents:
         if not isinstance(document, Mapping):
             raise GraphError("a step is not an object", where=f"Steps {owner}".strip())
@@ -106,7 +108,7 @@ def _read_one(document: Mapping[str, Any], owner: str, outcome: str) -> Step:
     name, kind = document.get("Name"), document.get("Type")
     if not isinstance(name, str) or not name:
         raise GraphError("a step has no name", where="Steps")
-    if kind not in STEP_TYPES:
+    if not isinstance(kind, str) or kind not in STEP_TYPES:
         known = ", ".join(sorted(STEP_TYPES))
         raise GraphError(f"unknown step type {kind!r}", where=f"Steps.{name}", cure=f"Known here: {known}")
     arguments = _arguments(document)
@@ -120,14 +122,15 @@ def _read_one(document: Mapping[str, Any], owner: str, outcome: str) -> Step:
     needs |= _explicit(document.get("DependsOn") or (), name)
     if owner:
         needs[owner] = "Succeeded"
-    return Step(name, str(kind), document, owner, outcome, needs)
+    return Step(name, kind, document, owner, outcome, needs)
 
 
-def _explicit(listed: Sequence[Any], name: str) -> dict[str, str]:
-    needs = {}
-    for one in listed:
-        target, trigger = (one, "Succeeded") if isinstance(one, str) else (one.get("Step"), one.get("Trigger", "Any"))
-        if not isinstance(target, str) or trigger not in _TRIGGERS:
+def _explicit(listed: Any, name: str) -> dict[str, str]:
+    needs: dict[str, str] = {}
+    for one in listed if isinstance(listed, list | tuple) else [listed]:
+        given = one if isinstance(one, Mapping) else {"Step": one, "Trigger": "Succeeded"}
+        target, trigger = given.get("Step"), given.get("Trigger", "Any")
+        if not isinstance(target, str) or not isinstance(trigger, str) or trigger not in _TRIGGERS:
             raise GraphError(f"cannot read the dependency {one!r}", where=f"Steps.{name}.DependsOn")
         needs[target] = trigger
     return needs
