@@ -346,6 +346,9 @@ def test_random_draws_are_in_range_and_the_same_for_the_same_seed():
         {"Strategy": "Grid"},
         {"ResourceLimits": {"MaxParallelTrainingJobs": 1}},
         {"ParameterRanges": {"IntegerParameterRanges": [{"Name": "i", "MinValue": "5", "MaxValue": "1"}]}},
+        {"ParameterRanges": {"IntegerParameterRanges": [{"Name": "i", "MinValue": "1.5", "MaxValue": "3"}]}},
+        {"ParameterRanges": {"IntegerParameterRanges": [{"Name": "i", "MinValue": "nan", "MaxValue": "3"}]}},
+        {"ParameterRanges": {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "1", "MaxValue": "inf"}]}},
     ],
 )
 def test_searches_that_cannot_be_done_are_refused(change):

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from overflight.account.local import job_records
@@ -83,8 +83,8 @@ def draws(config: Mapping[str, Any]) -> list[dict[str, str]]:
 def _draw(ranges: Mapping[str, Any], generator: random.Random) -> dict[str, str]:
     values: dict[str, str] = {}
     for one in ranges.get("IntegerParameterRanges") or ():
-        drawn = _scaled(one, generator)
-        values[one["Name"]] = str(min(max(round(drawn), int(one["MinValue"])), int(one["MaxValue"])))
+        low, high = _bounds(one, int)
+        values[one["Name"]] = str(min(max(round(_scaled(one, generator)), int(low)), int(high)))
     for one in ranges.get("ContinuousParameterRanges") or ():
         values[one["Name"]] = repr(_scaled(one, generator))
     for one in ranges.get("CategoricalParameterRanges") or ():
@@ -92,19 +92,31 @@ def _draw(ranges: Mapping[str, Any], generator: random.Random) -> dict[str, str]
     return values
 
 
-def _scaled(one: Mapping[str, Any], generator: random.Random) -> float:
+def _bounds(one: Mapping[str, Any], kind: Callable[[str], float]) -> tuple[float, float]:
     try:
-        low, high = float(one["MinValue"]), float(one["MaxValue"])
-        if low > high:
-            raise ValueError(f"{low} > {high}")
+        low, high = kind(one["MinValue"]), kind(one["MaxValue"])
+        if not -math.inf < low <= high < math.inf:
+            raise ValueError(f"from {low} to {high}")
+    except ValueError as error:
+        raise _unusable(one, error) from error
+    return low, high
+
+
+def _scaled(one: Mapping[str, Any], generator: random.Random) -> float:
+    low, high = _bounds(one, float)
+    try:
         scaling = one.get("ScalingType", "Auto")
         if scaling == "Logarithmic":
             return math.exp(generator.uniform(math.log(low), math.log(high)))
         if scaling == "ReverseLogarithmic":
             return 1 - math.exp(generator.uniform(math.log(1 - high), math.log(1 - low)))
     except ValueError as error:
-        raise AwsError("ValidationException", f"The range of {one['Name']} cannot be used: {error}.") from error
+        raise _unusable(one, error) from error
     return generator.uniform(low, high)
+
+
+def _unusable(one: Mapping[str, Any], error: ValueError) -> AwsError:
+    return AwsError("ValidationException", f"The range of {one['Name']} cannot be used: {error}.")
 
 
 def advance(account: LocalAccount) -> bool:
