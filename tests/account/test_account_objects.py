@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -125,6 +127,14 @@ def test_a_folder_that_cannot_go_up(s3, bucket, tmp_path, folder):
         upload_folder(s3, tmp_path / "none", bucket, "x")
     with pytest.raises(InputError, match=r"lacks manifest\.json"):
         upload_folder(s3, folder, bucket, "x", last=("manifest.json",))
+    assert list(list_keys(s3, bucket)) == []
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS takes only UTF-8 as names of files")
+def test_a_file_whose_name_is_not_utf8_is_named_and_nothing_goes_up(s3, bucket, folder):
+    Path(os.fsdecode(bytes(folder) + b"/\xff.jpg")).write_bytes(b"x")
+    with pytest.raises(InputError, match=r"udcff\.jpg'?: the name of a file is not UTF-8"):
+        upload_folder(s3, folder, bucket, "x")
     assert list(list_keys(s3, bucket)) == []
 
 

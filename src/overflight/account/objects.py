@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -153,11 +154,14 @@ def upload_folder(
         The keys, in the order of their names with ``last`` at the end.
 
     Raises:
-        InputError: the folder does not exist, holds no file, or lacks one of ``last``.
+        InputError: the folder does not exist, holds no file, lacks one of ``last``, or a name is not UTF-8.
         NotFoundError: no such bucket.
     """
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     missing = [name for name in last if name not in names]
+    strange = next((name for name in names if os.fsencode(name).decode(errors="replace") != name), None)
+    if strange is not None:
+        raise InputError("the name of a file is not UTF-8", where=ascii(str(folder / strange)), cure="Rename the file")
     if not names or missing:
         what = f"lacks {missing[0]}" if missing else "is not a folder with files"
         raise InputError(what, where=str(folder), cure="Check the folder")
