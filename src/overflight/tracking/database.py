@@ -73,10 +73,10 @@ def ensure_database(database: Path) -> Path:
     stumble over. Two processes at once: the second waits and uses the first one's.
 
     Raises:
-        StoreError: the folder cannot be written, or MLflow refuses to create its tables.
+        StoreError: the folder cannot be written, MLflow refuses to create its tables, or the file is damaged.
     """
     if database.exists():
-        return database
+        return _readable(database)
     with exclusive(database.with_name(database.name + ".lock")):
         if database.exists():
             return database
@@ -105,6 +105,19 @@ def ensure_database(database: Path) -> Path:
             ) from error
         finally:
             _remove(draft, complete)
+    return database
+
+
+def _readable(database: Path) -> Path:
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"MLflow's database cannot be read: {error}",
+            where=str(database),
+            cure="Restore it, or move it away: a new one is made; runs, models and surveys are kept elsewhere",
+        ) from error
     return database
 
 
