@@ -10,7 +10,7 @@ import click
 from overflight.cli.app import App, json_option, pass_app
 
 if TYPE_CHECKING:
-    from overflight.lifecycle.predict import Format
+    from overflight.serving.formats import PredictionFormat
 
 
 @click.command()
@@ -118,7 +118,14 @@ def delete(app: App, name: str, *, as_json: bool) -> None:
 @json_option
 @pass_app
 def predict(
-    app: App, endpoint: str, photos: tuple[Path, ...], *, out: Path, form: Format, no_overlays: bool, as_json: bool
+    app: App,
+    endpoint: str,
+    photos: tuple[Path, ...],
+    *,
+    out: Path,
+    form: PredictionFormat,
+    no_overlays: bool,
+    as_json: bool,
 ) -> None:
     """Send photos (files or folders) to an endpoint; writes detections and pictures with boxes below --out."""
     from overflight.cli.output import emit_json, emit_rows, progress_view

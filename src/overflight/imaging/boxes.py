@@ -59,13 +59,6 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
-def ios(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    """Intersection over the smaller of the two areas (N, M) in 0..1; 0 where one box is empty."""
-    common = intersection(a, b)
-    smaller = np.minimum(area(a)[:, None], area(b)[None, :])
-    return np.divide(common, smaller, out=np.zeros_like(common), where=smaller > 0)
-
-
 def clip(xyxy: Boxes, *, width_px: float, height_px: float) -> Boxes:
     """Corners moved into ``0..width_px`` and ``0..height_px``; a box outside becomes empty, it is not dropped."""
     return np.clip(xyxy, 0, np.array([width_px, height_px, width_px, height_px], dtype=np.float64))

@@ -42,11 +42,6 @@ class JobFolders:
         """Training: further artefacts, packed as ``output.tar.gz``."""
         return self.root / "output" / "data"
 
-    @property
-    def checkpoints(self) -> Path:
-        """Training: kept while the job runs and restored before the next attempt."""
-        return self.root / "checkpoints"
-
     def input(self, name: str) -> Path:
         """Processing input ``name``.
 
@@ -89,13 +84,6 @@ class JobFolders:
         except ValueError as error:
             raise InputError("not valid JSON", where=str(path), cure="Start the job through its pipeline") from error
         return {str(key): str(value) for key, value in values.items()}
-
-    def resources(self) -> dict[str, Any]:
-        """``resourceconfig.json``: current_host and hosts; one host when the file is absent."""
-        path = self.root / "input" / "config" / "resourceconfig.json"
-        if not path.exists():
-            return {"current_host": "algo-1", "hosts": ["algo-1"]}
-        return dict(json.loads(path.read_text()))
 
 
 def folders_from(environ: Mapping[str, str]) -> JobFolders:

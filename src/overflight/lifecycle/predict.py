@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -27,10 +27,9 @@ from overflight.lifecycle.endpoints import wake
 from overflight.lifecycle.progress import Progress
 from overflight.serving.client import join_parts, split_for_limit
 from overflight.serving.detections import Detections
-from overflight.serving.formats import unique_stems, write_predictions
+from overflight.serving.formats import PredictionFormat, unique_stems, write_predictions
 from overflight.serving.schema import from_json
 
-Format = Literal["json", "coco", "yolo", "geojson"]
 _CONTENT_TYPES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png"}
 
 
@@ -90,7 +89,7 @@ def predict(
     photos: list[Path],
     *,
     out: Path,
-    form: Format,
+    form: PredictionFormat,
     progress: Progress,
     overlays: bool = True,
     workers: int = 2,

@@ -28,7 +28,7 @@ ASSUMPTION = "camera looks straight down, flat ground, no lens distortion"
 def write_predictions(
     predictions: Predictions,
     folder: Path,
-    form: str,
+    form: PredictionFormat,
     *,
     poses: Mapping[str, CameraPose | None] | None = None,
 ) -> list[Path]:
