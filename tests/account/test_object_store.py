@@ -169,6 +169,15 @@ def test_a_content_that_is_put_again_is_young_again(objects, bucket):
     assert path.stat().st_mtime > time.time() - 60
 
 
+def test_an_old_file_that_is_moved_in_is_young_too(objects, tmp_path):
+    path = tmp_path / "old"
+    path.write_bytes(b"x")
+    os.utime(path, (1, 1))
+    blob = objects.blobs.take(path, move=True)
+    assert objects.sweep() == 0
+    assert objects.blobs.is_intact(blob.sha256)
+
+
 def test_a_shortened_content_is_replaced_when_it_comes_again(objects, bucket):
     objects.put_bytes(bucket, "k", b"content")
     path = objects.get_path(bucket, "k")

@@ -208,8 +208,12 @@ def test_down_without_a_supervisor_settles_what_a_dead_one_left(pipelines):
     assert pipelines.status(arn) == "Stopped"
 
 
-def test_it_ends_by_itself_when_there_is_nothing_to_do(pipelines):
+def test_it_clears_up_and_ends_by_itself_when_there_is_nothing_to_do(pipelines):
     account = pipelines.account
+    torn = account.home / "s3" / "tmp" / "torn.tmp"  # what a writer left that was killed long ago
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(b"x")
+    os.utime(torn, (1, 1))
     arguments = ["--home", str(account.home), "--region", account.region, "--account-id", account.account_id]
     done = subprocess.run(
         [sys.executable, "-m", "overflight.account.local.supervisor", *arguments, "--idle-s", "0.2"],
@@ -221,6 +225,7 @@ def test_it_ends_by_itself_when_there_is_nothing_to_do(pipelines):
     assert done.returncode == 0
     assert "nothing to do" in done.stderr
     assert not supervisor_status(account).running
+    assert not torn.exists()
 
 
 def test_a_direct_job_is_run_without_any_pipeline(pipelines):

@@ -107,6 +107,7 @@ class BlobFolder:
             path.unlink()
             return blob
         target = self._ready(blob)
+        os.utime(path)  # the file may be old, the content is new here: a sweep that runs now leaves it alone
         path.chmod(_READ_ONLY)
         try:
             path.replace(target)

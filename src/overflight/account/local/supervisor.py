@@ -357,6 +357,7 @@ def _serve_once(account: LocalAccount, options: SupervisorOptions, lock: IO[byte
         _write_facts(account.home, os.getpid(), started=account.clock())
         log.info("supervisor %d follows %s with %d slots", os.getpid(), account.home, options.slots)
         try:
+            log.info("swept %.1f MB that nothing needs any more", account.objects.sweep() / 1e6)
             told_to_stop = supervisor.run()
         finally:
             (account.home / _FACTS).unlink(missing_ok=True)
