@@ -123,6 +123,21 @@ def test_one_flight_does_not_pass_unless_it_is_to_be_cut(tmp_path):
     assert documents(folders)[0]["passed"] is True
 
 
+def test_names_that_make_every_photo_a_flight_do_not_pass(tmp_path):
+    """Else the split would be one by photo, and neighbours would be on both sides."""
+    source = make_survey_source(tmp_path / "source", flights=1, photos=12, size_wh=(60, 40))
+    for kind in ("images", "labels"):
+        for number, path in enumerate(sorted((source / kind / "flight1").iterdir())):
+            path.rename(path.with_name(f"{chr(97 + number) * 4}{number}{path.suffix}"))  # as from a hash
+    write_survey(read_survey(source, name="hashes"), tmp_path / "ml/processing/input/survey")
+    folders = JobFolders(tmp_path / "ml")
+    run(folders, {})
+    decision, report = documents(folders)
+    assert decision["passed"] is False
+    assert [finding["code"] for finding in report["errors"]] == ["lone-photos"]
+    assert "flights.csv" in decision["reasons"][0]
+
+
 def test_a_survey_without_boxes_does_not_pass(tmp_path):
     source = make_survey_source(tmp_path / "source", photos=1, size_wh=(60, 40))
     for label in (source / "labels").rglob("*.txt"):

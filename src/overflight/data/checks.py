@@ -35,6 +35,7 @@ from overflight.imaging.codecs import decode
 
 REPORT_SCHEMA = "overflight.survey-report/1"
 FEW_BOXES = 20
+FEW_PHOTOS = 10
 
 Progress = Callable[[int, int], None]
 
@@ -163,6 +164,12 @@ def _of_the_whole(survey: Survey, rows: dict[str, NDArray[np.float64]], *, split
         what = f"all photos belong to one flight ({next(iter(flights))}), so no other flight can be held out"
         cure = "Add another flight, name the flights in flights.csv, or cut this one with --split-by time-gap"
         findings.append(Finding("error", "one-flight", survey.name, what, cure))
+    named = [photo for photo in survey.photos if photo.flight_evidence == "name"]
+    alone = sum(1 for photo in named if flights[photo.flight] == 1)
+    if len(named) >= FEW_PHOTOS and alone > len(named) / 2 and split_by == "flight":
+        what = f"{alone} of {len(named)} photos would be flights of their own: their names do not tell flights apart"
+        cure = "Name the flights in flights.csv (image,flight), or give each flight a folder"
+        findings.append(Finding("error", "lone-photos", survey.name, what, cure))
     if len(flights) == 2 and split_by == "flight":
         what = "has two flights: one is held out, the other is cut in two for training and val"
         findings.append(Finding("warning", "two-flights", survey.name, what, "Add another flight"))
