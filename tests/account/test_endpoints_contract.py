@@ -7,7 +7,7 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from overflight.account.local import events, wire
+from overflight.account.local import events, supervisor
 from overflight.account.local.services.models import create_model
 
 ROLE = "arn:aws:iam::000000000000:role/overflight-endpoint"
@@ -24,7 +24,7 @@ CAPTURE = {
 @pytest.fixture(autouse=True)
 def no_supervisor(monkeypatch):
     """These calls only change the store; nothing may be started by them here."""
-    monkeypatch.setattr(wire, "_start_supervisor", lambda account: None)
+    monkeypatch.setattr(supervisor, "ensure_supervisor", lambda account: None)
 
 
 @pytest.fixture

@@ -18,10 +18,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from overflight.account.local import endpoint_records as records
-from overflight.account.local import endpoints, events, wire
+from overflight.account.local import endpoints, events, supervisor
 from overflight.account.local.endpoint_servers import ServerFacts, StartRefused, choose_port, unpack_model
 from overflight.account.local.services.runtime import BODY_LIMIT_BYTES
-from overflight.account.local.supervisor import stop_supervisor
 from overflight.imaging.codecs import encode_jpeg
 from toy_model import painted_photo, write_model_folder
 
@@ -30,9 +29,11 @@ PHOTO = encode_jpeg(painted_photo(640, 640, [(160, 160, 64, "red")]))
 
 
 @pytest.fixture(autouse=True)
-def no_supervisor(monkeypatch):
-    """The test is the supervisor."""
-    monkeypatch.setattr(wire, "_start_supervisor", lambda account: None)
+def asked(monkeypatch) -> list[object]:
+    """The test is the supervisor; here is how often one was asked for."""
+    calls: list[object] = []
+    monkeypatch.setattr(supervisor, "ensure_supervisor", calls.append)
+    return calls
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,27 @@ def test_an_unknown_endpoint_is_not_found(runtime):
     with pytest.raises(ClientError, match=r"Endpoint e of account \d+ not found") as caught:
         invoke(runtime)
     assert caught.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_looking_at_an_endpoint_on_its_way_brings_a_killed_supervisor_back(account, sagemaker, deploy, asked):
+    deploy()
+    asked.clear()
+    assert status(sagemaker) == "Creating"
+    assert asked == [account]
+    settle(account)
+    asked.clear()
+    assert status(sagemaker) == "InService"
+    assert asked == []
+
+
+def test_asking_a_dead_server_brings_a_killed_supervisor_back(account, runtime, deploy, asked):
+    deploy()
+    settle(account)
+    kill_server(account)
+    asked.clear()
+    with pytest.raises(ClientError, match="started again"):
+        invoke(runtime)
+    assert asked == [account]
 
 
 def test_a_killed_server_is_started_again_at_the_same_address_and_given_up_when_it_keeps_dying(
@@ -329,7 +351,7 @@ def test_down_ends_servers_that_a_killed_supervisor_left_running(account, sagema
     deploy()
     settle(account)
     pid = endpoints.server_of(account, "e").pid
-    assert not stop_supervisor(account, timeout_s=5)
+    assert not supervisor.stop_supervisor(account, timeout_s=5)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     assert status(sagemaker) == "OutOfService"
 

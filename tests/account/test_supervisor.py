@@ -237,6 +237,16 @@ def test_a_direct_job_is_run_without_any_pipeline(pipelines):
     assert pipelines.client.describe_processing_job(ProcessingJobName="direct")["ExitMessage"] == "fine"
 
 
+def test_looking_at_an_unfinished_job_brings_a_killed_supervisor_back(pipelines):
+    arguments = processing("x", "import time; time.sleep(1)")["Arguments"]
+    role = "arn:aws:iam::000000000000:role/overflight-pipeline"
+    pipelines.client.create_processing_job(ProcessingJobName="direct", RoleArn=role, **arguments)
+    wait_until(lambda: supervisor_status(pipelines.account).running)
+    os.kill(supervisor_status(pipelines.account).pid or 0, signal.SIGKILL)
+    describe = pipelines.client.describe_processing_job
+    wait_until(lambda: describe(ProcessingJobName="direct")["ProcessingJobStatus"] == "Completed")
+
+
 def test_it_ends_when_its_folder_is_removed(pipelines, tmp_path):
     arn = pipelines.start(definition(processing("Long", "import time; time.sleep(60)")))
     wait_until(lambda: pipelines.steps(arn).get("Long") == "Executing")

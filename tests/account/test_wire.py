@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.response import StreamingBody
 
-from overflight.account.local import events, trail, wire
+from overflight.account.local import events, supervisor, trail, wire
 from overflight.account.local.login import caller_for, local_session
 from overflight.account.local.wire import AwsError, Call, NoTransaction, operation, perform
 from overflight.account.session import open_session
@@ -214,15 +214,12 @@ def test_prepare_runs_before_and_cleanup_after_the_transaction(session, account,
 
 def test_work_is_started_after_the_commit(session, account, made_up, monkeypatch):
     started = []
-    module = types.ModuleType("overflight.account.local.supervisor")
 
     def ensure_supervisor(given):
         with given.store.read() as transaction:
             started.append([found.name for found in transaction.list("thing")])
 
-    module.ensure_supervisor = ensure_supervisor
-    module.__spec__ = types.SimpleNamespace(name=module.__name__)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(supervisor, "ensure_supervisor", ensure_supervisor)
 
     @operation("sagemaker", "DeletePipeline", starts_work=True)
     def delete_pipeline(call: Call):
@@ -280,7 +277,6 @@ def test_two_handlers_for_one_operation_are_a_mistake(monkeypatch):
     module = types.ModuleType("overflight.account.local.services.twice")
     module.one = operation("twice", "Do")(lambda call: {})
     module.two = operation("twice", "Do")(lambda call: {})
-    module.__spec__ = types.SimpleNamespace(name=module.__name__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(wire, "SERVICE_MODULES", {"twice": ("twice",)})
     with pytest.raises(RuntimeError, match="two handlers for twice:Do"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import io
 import uuid
 from collections.abc import Callable, Mapping
@@ -189,13 +188,10 @@ def operation(
 
 @functools.cache
 def operations_of(service: str) -> Mapping[str, Operation]:
-    """Name -> operation of one service, from the modules that there are; loaded at the first call."""
+    """Name -> operation of one service; its modules are loaded at the first call."""
     found: dict[str, Operation] = {}
     for name in SERVICE_MODULES.get(service, ()):
-        module_name = f"{_SERVICES}.{name}"
-        if importlib.util.find_spec(module_name) is None:
-            continue
-        for value in vars(importlib.import_module(module_name)).values():
+        for value in vars(importlib.import_module(f"{_SERVICES}.{name}")).values():
             marked = getattr(value, _MARK, None)
             if not isinstance(marked, Operation) or marked.service != service:
                 continue
@@ -230,7 +226,7 @@ def perform(call: Call) -> dict[str, Any]:
     for cleanup in call.cleanups:
         cleanup()
     if known.starts_work:
-        _start_supervisor(call.account)
+        start_supervisor(call.account)
     return response
 
 
@@ -278,10 +274,16 @@ def _denied(call: Call, why: str) -> AwsError:
     return AwsError(code, f"User: {call.caller.arn} is not authorized to perform: {action}: {why}", 403)
 
 
-def _start_supervisor(account: LocalAccount) -> None:
-    name = "overflight.account.local.supervisor"
-    if importlib.util.find_spec(name) is not None:
-        importlib.import_module(name).ensure_supervisor(account)
+def start_supervisor(account: LocalAccount) -> None:
+    """Start the account's supervisor unless one runs."""
+    from overflight.account.local import supervisor
+
+    supervisor.ensure_supervisor(account)
+
+
+def keep_going(call: Call) -> None:
+    """For calls that look at unfinished work: bring a supervisor back that was killed, once the call is done."""
+    call.cleanups.append(lambda: start_supervisor(call.account))
 
 
 @dataclass(frozen=True)

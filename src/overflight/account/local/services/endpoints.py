@@ -25,7 +25,7 @@ from overflight.account.local.services.models import (
     invalid,
 )
 from overflight.account.local.store import Resource, ResourceExists, Transaction, to_json
-from overflight.account.local.wire import Call, operation
+from overflight.account.local.wire import Call, keep_going, operation
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -142,6 +142,8 @@ def _delete_endpoint(call: Call) -> dict[str, Any]:
 @operation("sagemaker", "DescribeEndpoint")
 def _describe_endpoint(call: Call) -> dict[str, Any]:
     endpoint = _require_endpoint(call)
+    if endpoint.status in _BUSY:
+        keep_going(call)
     body = endpoint.body
     live = body["live"] or body["target"]
     request = live["config"]["request"]

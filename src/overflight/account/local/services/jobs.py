@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from overflight.account.local import tuning
-from overflight.account.local.job_records import PROCESSING, TRAINING, create_job, describe_job, request_stop
+from overflight.account.local.job_records import PROCESSING, RUNNING, TRAINING, create_job, describe_job, request_stop
 from overflight.account.local.services._common import ordered, page, require, selected
 from overflight.account.local.store import Resource
-from overflight.account.local.wire import AwsError, Call, operation
+from overflight.account.local.wire import AwsError, Call, keep_going, operation
 
 _SERVICE = "sagemaker"
 _PROCESSING_SUMMARY = (
@@ -52,19 +52,19 @@ def create_tuning_job(call: Call) -> dict[str, Any]:
 @operation(_SERVICE, "DescribeProcessingJob")
 def describe_processing_job(call: Call) -> dict[str, Any]:
     """Everything known of one processing job."""
-    return describe_job(_job(call, PROCESSING, call.params["ProcessingJobName"]))
+    return describe_job(_seen(call, PROCESSING, call.params["ProcessingJobName"]))
 
 
 @operation(_SERVICE, "DescribeTrainingJob")
 def describe_training_job(call: Call) -> dict[str, Any]:
     """Everything known of one training job, those of pipelines and tuning jobs included."""
-    return describe_job(_job(call, TRAINING, call.params["TrainingJobName"]))
+    return describe_job(_seen(call, TRAINING, call.params["TrainingJobName"]))
 
 
 @operation(_SERVICE, "DescribeHyperParameterTuningJob")
 def describe_tuning_job(call: Call) -> dict[str, Any]:
     """Everything known of one tuning job, its best trial included."""
-    return tuning.describe(call.transaction, _job(call, tuning.KIND, call.params["HyperParameterTuningJobName"]))
+    return tuning.describe(call.transaction, _seen(call, tuning.KIND, call.params["HyperParameterTuningJobName"]))
 
 
 @operation(_SERVICE, "StopProcessingJob", starts_work=True)
@@ -117,6 +117,14 @@ def list_trials(call: Call) -> dict[str, Any]:
 
 def _job(call: Call, kind: str, name: str) -> Resource:
     return require(call.transaction, kind, name, f"Requested resource not found: {name}.", code="ResourceNotFound")
+
+
+def _seen(call: Call, kind: str, name: str) -> Resource:
+    """The job; looking at an unfinished one brings a supervisor back that was killed."""
+    job = _job(call, kind, name)
+    if job.status in RUNNING:
+        keep_going(call)
+    return job
 
 
 def _stop(call: Call, job: Resource) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from overflight.account.local.expressions import ExpressionError, as_text, bind_
 from overflight.account.local.graph import GraphError, read_steps
 from overflight.account.local.services._common import ordered, page, require, user_context, within, without_none
 from overflight.account.local.store import Resource, Transaction
-from overflight.account.local.wire import AwsError, Call, operation
+from overflight.account.local.wire import AwsError, Call, keep_going, operation
 from overflight.errors import NotFoundError
 
 _SERVICE, _PIPELINE, _TOKEN = "sagemaker", "pipeline", "request-token"
@@ -141,9 +141,7 @@ def describe_pipeline_execution(call: Call) -> dict[str, Any]:
     """One execution; looking at an open one brings a supervisor back that was killed."""
     execution = _execution(call)
     if execution.status in OPEN:
-        from overflight.account.local import supervisor
-
-        supervisor.ensure_supervisor(call.account)
+        keep_going(call)
     body = execution.body
     return without_none(
         {

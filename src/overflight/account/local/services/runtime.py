@@ -13,7 +13,7 @@ from typing import Any
 
 from overflight.account.local import endpoint_records as records
 from overflight.account.local.endpoint_servers import HOST
-from overflight.account.local.wire import AwsError, Call, operation
+from overflight.account.local.wire import AwsError, Call, operation, start_supervisor
 
 BODY_LIMIT_BYTES = 6_291_456
 ANSWER_LIMIT_S = 60.0
@@ -65,6 +65,7 @@ def _invoke_endpoint(call: Call) -> dict[str, Any]:
             + (f" {reason}" if reason else ""),
         )
     if server is None:
+        start_supervisor(call.account)
         raise AwsError("ServiceUnavailable", f"The server of endpoint {name} is starting again; try again.", 503)
     variant = endpoint.body["live"]["config"]["request"]["ProductionVariants"][0]["VariantName"]
     answer = _post(call, server["port"], body, log_stream_arn=_log_arn(call, name))
@@ -108,6 +109,7 @@ def _post(call: Call, port: int, body: bytes, *, log_stream_arn: str) -> _Answer
             log_stream_arn=log_stream_arn,
         ) from error
     except (OSError, http.client.HTTPException) as error:
+        start_supervisor(call.account)  # after a kill or a restart of the machine nobody would start the server again
         name = call.params["EndpointName"]
         message = f"The server of endpoint {name} does not answer ({error}); it is started again, try again."
         raise AwsError("ServiceUnavailable", message, 503) from error
