@@ -6,6 +6,7 @@ Uses only the other use cases; whatever it does can be typed command by command.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) ->
     stages = Stages(progress)
     scientist, approver, engineer = (context.acting_as(role) for role in ("data-scientist", "approver", "ml-engineer"))
     with stages.stage("Survey") as result:
-        source, name = _source(context, settings, progress)
+        source, name = demo_source(context, settings, progress)
         survey = add_survey(scientist, source, name=name, progress=progress)
         result.text = (
             f"{survey.facts['photos']} photos, {survey.facts['boxes']} boxes, {len(survey.facts['flights'])} flights"
@@ -102,7 +103,7 @@ def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) ->
     return summary
 
 
-def _source(context: Context, settings: DemoSettings, progress: Progress) -> tuple[Path, str]:
+def demo_source(context: Context, settings: DemoSettings, progress: Progress) -> tuple[Path, str]:
     """Folder to read and name of the survey; the synthetic one is made once per set of knobs."""
     if settings.data is not None:
         if not settings.data.is_dir():
@@ -112,8 +113,11 @@ def _source(context: Context, settings: DemoSettings, progress: Progress) -> tup
     scene = SceneSettings(flights=settings.flights, photos=settings.photos, seed=settings.seed)
     key = hashlib.sha256(scene.model_dump_json().encode()).hexdigest()[:8]
     folder = context.settings.home_path / "synthetic" / f"seed-{settings.seed}-{key}"
-    if not (folder / "scenes.json").exists():
-        synthesise(scene, folder, progress=lambda done, total: progress.update("photos drawn", done, total))
+    if not folder.exists():
+        draft = folder.with_name(f".{folder.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)  # of a demo that was interrupted
+        synthesise(scene, draft, progress=lambda done, total: progress.update("photos drawn", done, total))
+        draft.rename(folder)
     return folder, "synthetic"
 
 
