@@ -6,6 +6,7 @@ Knows nothing of what the files mean.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -29,30 +30,47 @@ def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         ResourceError: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
-    temporary = Path(name)
+    with explained_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as handle:
+                yield handle
+                handle.flush()
+                if fsync:
+                    os.fsync(handle.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def explained_disk(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk, or of a used up quota, while ``path`` is written into one that says what to do.
+
+    Raises:
+        ResourceError: with the figures and the cure.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as handle:
-            yield handle
-            handle.flush()
-            if fsync:
-                os.fsync(handle.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno == 28:  # ENOSPC
-            free = shutil.disk_usage(path.parent).free
-            raise ResourceError(
-                f"no space left on the disk ({free / 1e6:.0f} MB free)",
-                where=str(path),
-                cure="Free some space and run the same command again; nothing was half written",
-            ) from error
-        raise
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise ResourceError(
+            f"no space left on the disk ({_free_bytes(path) / 1e6:.0f} MB free)",
+            where=str(path),
+            cure="Free some space and run the same command again; nothing was half written",
+        ) from error
+
+
+def _free_bytes(path: Path) -> int:
+    existing = path
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -96,10 +114,7 @@ def require_disk(folder: Path, needed_bytes: int) -> None:
     Raises:
         ResourceError: with the figures and the cure.
     """
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
+    free = _free_bytes(folder)
     if free < needed_bytes:
         raise ResourceError(
             f"{needed_bytes / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free",

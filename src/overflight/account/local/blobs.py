@@ -10,15 +10,14 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from overflight.errors import InputError, ResourceError
-from overflight.files import sha256_file
+from overflight.errors import InputError
+from overflight.files import explained_disk, sha256_file
 
 _CHUNK_BYTES = 1024 * 1024
 _READ_ONLY = 0o444
@@ -163,24 +162,15 @@ class BlobFolder:
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[tuple[BinaryIO, Path]]:
         folder = self.folder / "tmp"
-        if not folder.is_dir():
+        with explained_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                yield cast("BinaryIO", handle), temporary
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            free = shutil.disk_usage(folder).free
-            raise ResourceError(
-                f"no space left on the disk ({free / 1e6:.0f} MB free)",
-                where=str(folder),
-                cure="Free some space and run the same command again; nothing was half written",
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
+            temporary = Path(name)
+            try:
+                with os.fdopen(descriptor, "wb") as handle:
+                    yield cast("BinaryIO", handle), temporary
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 def _md5(content: bytes) -> str:

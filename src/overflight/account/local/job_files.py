@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from overflight.account.local.objects import ObjectStore, add_version, find_bucket
 from overflight.errors import InputError, NotFoundError, ResourceError
-from overflight.files import require_disk
+from overflight.files import explained_disk, require_disk
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -126,17 +126,13 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def explained_disk(folder: Path) -> Iterator[None]:
-    """Turn a full disk into a reason that says so."""
+def refused_when_full(folder: Path) -> Iterator[None]:
+    """Turn a full disk into the job's failure reason."""
     try:
-        yield
+        with explained_disk(folder):
+            yield
     except ResourceError as error:
         raise JobRefused(f"ClientError: disk full: {error}") from error
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        free = shutil.disk_usage(folder).free
-        raise JobRefused(f"ClientError: disk full: {folder} has {free / 1e6:.0f} MB left; free some space") from error
 
 
 def prepare(files: JobFiles, objects: ObjectStore, *, min_free_bytes: int = 0) -> None:
@@ -146,7 +142,7 @@ def prepare(files: JobFiles, objects: ObjectStore, *, min_free_bytes: int = 0) -
         JobRefused: an input does not exist or the disk is full.
     """
     _put_aside(files)
-    with explained_disk(files.folder.parent.parent):
+    with refused_when_full(files.folder.parent.parent):
         require_disk(files.folder, min_free_bytes)
         (files.root / "output").mkdir(parents=True)
         if files.kind == "processing-job":
@@ -306,7 +302,7 @@ def collect(files: JobFiles, account: LocalAccount, *, succeeded: bool) -> None:
     Raises:
         JobRefused: the disk is full.
     """
-    with explained_disk(files.folder):
+    with refused_when_full(files.folder):
         if files.kind == "processing-job":
             for uri, folder in files.outputs() if succeeded else ():
                 upload_folder(folder, uri, account)
