@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from factories import make_survey_source
+from overflight.cli.main import cli
 
 OVERFLIGHT = [sys.executable, "-m", "overflight.cli.main"]
 
@@ -157,6 +158,18 @@ def test_help_names_every_command(run):
         "down",
     ):
         assert name in text
+
+
+def test_every_command_takes_json_and_every_option_has_a_help():
+    def commands(command, name=""):
+        for word, child in getattr(command, "commands", {}).items():
+            yield from commands(child, f"{name} {word}")
+        if not hasattr(command, "commands"):
+            yield name, [option for option in command.params if option.param_type_name == "option"]
+
+    for name, options in commands(cli):
+        assert "--json" in [word for option in options for word in option.opts], name
+        assert [option.name for option in options if not option.help] == [], name
 
 
 def test_the_program_is_installed():

@@ -12,10 +12,22 @@ from overflight.cli.app import App, json_option, pass_app
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="Your own folder of photos with YOLO labels.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("overflight-demo"), show_default=True)
-@click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("overflight-demo"),
+    show_default=True,
+    help="Folder for pictures and results.",
+)
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Of survey, split and training.")
 @click.option("--epochs", type=click.IntRange(1, 10000), help="Training length (default: the recipe's).")
-@click.option("--split-by", type=click.Choice(["flight", "time-gap"]), default="flight", show_default=True)
+@click.option(
+    "--split-by",
+    type=click.Choice(["flight", "time-gap"]),
+    default="flight",
+    show_default=True,
+    help="What may not be torn apart; time-gap where there is one flight only.",
+)
 @json_option
 @pass_app
 def demo(app: App, /, *, as_json: bool, **given: Any) -> None:

@@ -110,9 +110,20 @@ def delete(app: App, name: str, *, as_json: bool) -> None:
 @click.command()
 @click.argument("endpoint")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True)
 @click.option(
-    "--format", "form", type=click.Choice(["json", "coco", "yolo", "geojson"]), default="json", show_default=True
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("predictions"),
+    show_default=True,
+    help="Folder for detections and pictures.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "coco", "yolo", "geojson"]),
+    default="json",
+    show_default=True,
+    help="Of the detections; geojson needs photos with GPS, height and yaw.",
 )
 @click.option("--no-overlays", is_flag=True, help="Write no pictures.")
 @json_option

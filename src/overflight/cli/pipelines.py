@@ -16,7 +16,14 @@ def pipeline() -> None:
 
 
 @pipeline.command("show")
-@click.option("--format", "form", type=click.Choice(["text", "mermaid", "definition"]), default="text")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "definition"]),
+    default="text",
+    show_default=True,
+    help="A drawing, a Mermaid graph, or the JSON that SageMaker gets.",
+)
 @json_option
 @pass_app
 def show_pipeline(app: App, *, form: str, as_json: bool) -> None:
@@ -40,9 +47,9 @@ def run() -> None:
 @click.option("--survey", required=True, help="Survey to train on: NAME or NAME@DIGEST.")
 @click.option("--model", help="yolo11n, yolo11s, yolo11m, yolo11l, yolo11x.")
 @click.option("--imgsz", type=click.IntRange(64, 2048), help="Network input size (px).")
-@click.option("--epochs", type=click.IntRange(1, 10000))
-@click.option("--batch", type=click.IntRange(1, 1024))
-@click.option("--seed", type=click.IntRange(0))
+@click.option("--epochs", type=click.IntRange(1, 10000), help="Passes over the training tiles.")
+@click.option("--batch", type=click.IntRange(1, 1024), help="Tiles per training step.")
+@click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.")
 @click.option("--weights", help="Checkpoint to start from (.pt); empty: from scratch.")
 @click.option("--recipe", help="Named set of training settings, e.g. default or demo.")
 @click.option("--split-by", type=click.Choice(["flight", "time-gap"]), help="What may not be torn apart.")

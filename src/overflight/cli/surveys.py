@@ -80,10 +80,10 @@ def show(app: App, name: str, *, as_json: bool) -> None:
 
 @survey.command()
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for the photos (default: survey-SEED).")
-@click.option("--flights", default=12, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--flights", default=12, show_default=True, type=click.IntRange(1, 1000), help="Number of flights.")
 @click.option("--photos", default=20, show_default=True, type=click.IntRange(1, 10000), help="Photos per flight.")
 @click.option("--size", default="1280x960", show_default=True, metavar="WxH", help="Photo size (px).")
-@click.option("--seed", default=7, show_default=True, type=click.IntRange(0))
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Equal seeds give equal surveys.")
 @click.option("--altitude", type=float, nargs=2, metavar="LOW HIGH", help="Altitude range above ground (m).")
 @click.option("--altitude-factor", type=float, help="Drift: multiplies every altitude.")
 @click.option("--night", type=click.FloatRange(0, 1), help="Drift: 0 day ... 1 night.")

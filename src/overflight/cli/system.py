@@ -45,7 +45,7 @@ def down(app: App, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--port", default=5001, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=5001, show_default=True, type=click.IntRange(1, 65535), help="On 127.0.0.1.")
 @click.option("--detach", is_flag=True, help="Leave it running and return (stop it with `overflight down`).")
 @json_option
 @pass_app
