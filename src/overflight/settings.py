@@ -6,6 +6,7 @@ Knows names and defaults only: nothing is opened, created or contacted here.
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from overflight.errors import UsageError
 
 LOCAL_ACCOUNT_ID = "000000000000"
+
+
+def _login_name() -> str:
+    """Name of the person at the keyboard, or ``uid-1000`` where the machine has no name for it (containers)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 class Settings(BaseSettings):
@@ -41,7 +50,7 @@ class Settings(BaseSettings):
     region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     account_id: str | None = Field(None, pattern=r"^\d{12}$")
     role: str = Field("administrator", pattern=r"^[a-z][a-z0-9-]{0,40}$")
-    user: str = Field(default_factory=getpass.getuser)
+    user: str = Field(default_factory=_login_name)
     max_payload_bytes: int = Field(6 * 1024 * 1024, ge=1024)
     mlflow_uri: str | None = None
 

@@ -32,3 +32,12 @@ def test_names_follow_from_account_and_region():
     settings = Settings(account_id="123456789012", region="us-east-1")
     assert settings.bucket == "overflight-123456789012-us-east-1"
     assert settings.role_arn("pipeline") == "arn:aws:iam::123456789012:role/overflight-pipeline"
+
+
+def test_a_user_without_a_name_still_has_one(monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.delenv("OVERFLIGHT_USER", raising=False)
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert load_settings().user.startswith("uid-")
