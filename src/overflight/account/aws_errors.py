@@ -5,7 +5,7 @@ Knows AWS's error codes; does not know which use case made the call.
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from overflight.errors import AccountError, NotFoundError, OverflightError, RefusedError, ResourceError, UsageError
 
@@ -23,6 +23,8 @@ _BY_CODE: dict[str, tuple[type[OverflightError], str]] = {
     "ResourceNotFoundException": (NotFoundError, "Check the name"),
     "ResourceLimitExceeded": (ResourceError, "Ask AWS for a higher quota or wait until something has ended"),
     "ThrottlingException": (ResourceError, "Wait a moment and try again"),
+    "ServiceUnavailable": (ResourceError, "Wait a moment and try again"),
+    "ResourceInUse": (UsageError, "Choose another name"),
     "ConflictException": (UsageError, "Look at what is there already and try again"),
     "ValidationException": (UsageError, "Check the arguments"),
     "ValidationError": (UsageError, "Check the arguments"),
@@ -31,6 +33,8 @@ _BY_CODE: dict[str, tuple[type[OverflightError], str]] = {
 
 def translate(error: ClientError | BotoCoreError) -> OverflightError:
     """``error`` as one of our own, with its code, operation and cure; unknown codes become an AccountError."""
+    if isinstance(error, ParamValidationError):
+        return UsageError(" ".join(str(error).split()), cure="Check the arguments")
     if not isinstance(error, ClientError):
         return AccountError(str(error), cure="Check profile, region and network: aws sts get-caller-identity")
     code = error.response["Error"].get("Code", "Unknown")
