@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
@@ -39,6 +40,23 @@ def test_groups(logs, assert_fits_output_shape):
     response = logs.describe_log_groups(logGroupNamePrefix="/aws/sagemaker/T")
     assert_fits_output_shape(logs, "DescribeLogGroups", response)
     assert [group["logGroupName"] for group in response["logGroups"]] == [JOBS]
+
+
+def test_reading_a_log_keeps_no_other_call_waiting(logs, write, account, monkeypatch):
+    def lines_beside_a_writer(stream):
+        writer = threading.Thread(target=change, daemon=True)
+        writer.start()
+        writer.join(timeout=10)
+        assert not writer.is_alive(), "the state is locked while the log is read"
+        return iter(())
+
+    def change():
+        with account.store.write() as transaction:
+            transaction.insert("thing", "x", body={})
+
+    write("a-job", "x\n")
+    monkeypatch.setattr("overflight.account.local.services.logs._lines", lines_beside_a_writer)
+    assert logs.get_log_events(logGroupName=JOBS, logStreamName="a-job/algo-1")["events"] == []
 
 
 def test_streams_are_the_jobs_with_a_log(logs, write, account, assert_fits_output_shape):

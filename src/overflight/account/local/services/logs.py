@@ -56,7 +56,7 @@ class _Line:
     text: str
 
 
-@operation("logs", "DescribeLogGroups")
+@operation("logs", "DescribeLogGroups", transactional=False)
 def describe_log_groups(call: Call) -> dict[str, Any]:
     """The groups there are."""
     prefix = call.params.get("logGroupNamePrefix", "")
@@ -64,7 +64,7 @@ def describe_log_groups(call: Call) -> dict[str, Any]:
     return {"logGroups": [{"logGroupName": name, "arn": _arn(call, name)} for name in groups]}
 
 
-@operation("logs", "DescribeLogStreams")
+@operation("logs", "DescribeLogStreams", transactional=False)
 def describe_log_streams(call: Call) -> dict[str, Any]:
     """Streams of a group by name or by last event, in pages."""
     params = call.params
@@ -84,7 +84,7 @@ def describe_log_streams(call: Call) -> dict[str, Any]:
     return response
 
 
-@operation("logs", "GetLogEvents")
+@operation("logs", "GetLogEvents", transactional=False)
 def get_log_events(call: Call) -> dict[str, Any]:
     """Lines of one stream. At the end (or begin) the token that was given comes back, as in AWS."""
     stream = _stream(call, call.params["logStreamName"])
@@ -109,7 +109,7 @@ def get_log_events(call: Call) -> dict[str, Any]:
     }
 
 
-@operation("logs", "FilterLogEvents")
+@operation("logs", "FilterLogEvents", transactional=False)
 def filter_log_events(call: Call) -> dict[str, Any]:
     """Lines of some or all streams of a group that contain every word of the pattern, by time."""
     params = call.params
