@@ -10,15 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-EXCEPTION_TYPES = frozenset(
-    {
-        "Step.SERVICE_FAULT",
-        "Step.THROTTLING",
-        "SageMaker.JOB_INTERNAL_ERROR",
-        "SageMaker.CAPACITY_ERROR",
-        "SageMaker.RESOURCE_LIMIT",
-    }
-)
 RETRIED_STEP_TYPES = frozenset({"Processing", "Training", "Tuning", "Model", "RegisterModel"})
 _INTERVAL_S, _BACKOFF, _ATTEMPTS = 1, 2.0, 5
 
@@ -38,7 +29,7 @@ def next_retry(
 
     Args:
         policies: ``RetryPolicies`` of the step; the first that names the exception type decides.
-        exception_type: One of :data:`EXCEPTION_TYPES`, or "" for a failure that no policy can name.
+        exception_type: Such as ``Step.THROTTLING``, or "" for a failure that no policy can name.
         used: Retries so far, by policy number.
         elapsed_s: Time since the step was first started (s).
     """
