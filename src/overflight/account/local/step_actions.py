@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from overflight.account import shapes
 from overflight.account.local import tuning
 from overflight.account.local.executions import job_name, moment
 from overflight.account.local.expressions import ExpressionError, Scope, as_text, evaluate, holds
 from overflight.account.local.graph import Step
 from overflight.account.local.job_files import JobRefused, split_uri
 from overflight.account.local.job_records import PROCESSING, TRAINING, create_job, describe_job
+from overflight.account.local.services._common import check_request
 from overflight.account.local.store import Resource, Transaction, to_json
 from overflight.account.local.wire import AwsError
 from overflight.errors import NotFoundError, OverflightError
@@ -175,7 +175,6 @@ def do_register(run: Run, step: Step) -> StepResult:
     from overflight.account.local.services.registry import create_model_package_version
 
     request = evaluate(step.document.get("Arguments") or {}, run.scope())
-    check_request("CreateModelPackage", request)
     answer = create_model_package_version(run.tx, run.account, run.execution.body["caller"], request)
     known = json.loads(to_json({**request, **answer}))
     return StepResult("Succeeded", {"answer": known, "metadata": {"RegisterModel": {"Arn": answer["ModelPackageArn"]}}})
@@ -187,7 +186,6 @@ def do_model(run: Run, step: Step) -> StepResult:
 
     name = job_name(run.execution.parent, step.name, run.execution.name, 1)
     request = {"ModelName": name, **evaluate(step.document.get("Arguments") or {}, run.scope())}
-    check_request("CreateModel", request)
     answer = create_model(run.tx, run.account, run.execution.body["caller"], request)
     known = json.loads(to_json({**request, **answer}))
     return StepResult("Succeeded", {"answer": known, "metadata": {"Model": {"Arn": answer["ModelArn"]}}})
@@ -199,18 +197,6 @@ INSTANT: Mapping[str, Callable[[Run, Step], StepResult]] = {
     "RegisterModel": do_register,
     "Model": do_model,
 }
-
-
-def check_request(operation: str, request: Mapping[str, Any]) -> None:
-    """Refuse what the service would refuse of a direct call.
-
-    Raises:
-        AwsError: ``ValidationException`` with all findings.
-    """
-    findings = [one for one in shapes.check_request("sagemaker", operation, request) if one.severity == "error"]
-    if findings:
-        told = "; ".join(f"{one.path}: {one.message}" for one in findings)
-        raise AwsError("ValidationException", f"{operation}: {told}")
 
 
 def reason_of(error: Exception) -> str:

@@ -13,12 +13,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.utils import parse_to_aware_datetime
 
+from overflight.account import shapes
 from overflight.account.local.wire import AwsError
 
 if TYPE_CHECKING:
     from overflight.account.local.store import Resource, Transaction
 
 T = TypeVar("T")
+
+
+def check_request(operation: str, request: Mapping[str, Any]) -> None:
+    """Refuse what AWS's model of a request refuses and botocore lets through: enumerations, lengths, patterns of names.
+
+    The wire has done so for calls of clients; this is for requests that are made inside the account.
+
+    Raises:
+        AwsError: ``ValidationException`` with all findings.
+    """
+    errors = [one for one in shapes.check_request("sagemaker", operation, request) if one.severity == "error"]
+    if errors:
+        text = "; ".join(f"{one.path}: {one.message}" for one in errors)
+        count = f"{len(errors)} validation error{'s'[: len(errors) > 1]} detected"
+        raise AwsError("ValidationException", f"{operation}: {count}: {text}")
 
 
 def require(

@@ -20,7 +20,6 @@ from overflight.account.local.services.models import (
     answer_delete_model,
     answer_describe_model,
     answer_list_models,
-    check,
     create_model,
     invalid,
 )
@@ -56,7 +55,6 @@ def _require_endpoint(call: Call) -> Resource:
 @operation("sagemaker", "CreateEndpointConfig")
 def _create_config(call: Call) -> dict[str, Any]:
     name = call.params["EndpointConfigName"]
-    check("CreateEndpointConfig", call.params)
     arn = call.account.arn("sagemaker", f"endpoint-config/{name}")
     variants = call.params["ProductionVariants"]
     if len(variants) != 1:
@@ -105,7 +103,6 @@ def _delete_config(call: Call) -> dict[str, Any]:
 @operation("sagemaker", "CreateEndpoint", starts_work=True)
 def _create_endpoint(call: Call) -> dict[str, Any]:
     name = call.params["EndpointName"]
-    check("CreateEndpoint", call.params)
     config = _require_config(call.transaction, call.account, call.params["EndpointConfigName"])
     arn = call.account.arn("sagemaker", f"endpoint/{name}")
     body = records.new_body(arn, deployment=_deployment(call, config), update=call.params.get("DeploymentConfig"))

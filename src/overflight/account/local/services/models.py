@@ -10,11 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from overflight.account.local.services._common import ordered, page, require, selected, without_none
+from overflight.account.local.services._common import check_request, ordered, page, require, selected, without_none
 from overflight.account.local.services._tags import forget_tags, keep_tags
 from overflight.account.local.store import Resource, ResourceExists, Transaction, to_json
 from overflight.account.local.wire import AwsError, Call, operation
-from overflight.account.shapes import check_request
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -25,18 +24,6 @@ KIND = "model"
 def invalid(message: str) -> AwsError:
     """SageMaker's ValidationException."""
     return AwsError("ValidationException", message)
-
-
-def check(operation_name: str, request: Mapping[str, Any]) -> None:
-    """Refuse what AWS's model of a request refuses and botocore lets through: enumerations, lengths, patterns of names.
-
-    Raises:
-        AwsError: ``ValidationException``.
-    """
-    errors = [finding for finding in check_request("sagemaker", operation_name, request) if finding.severity == "error"]
-    if errors:
-        text = "; ".join(f"{finding.path}: {finding.message}" for finding in errors)
-        raise invalid(f"{len(errors)} validation error{'s'[: len(errors) > 1]} detected: {text}")
 
 
 def create_model(tx: Transaction, account: LocalAccount, caller_arn: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +43,7 @@ def create_model(tx: Transaction, account: LocalAccount, caller_arn: str, reques
             refers to a model package that does not exist or is not approved.
     """
     name = str(request["ModelName"])
-    check("CreateModel", request)
+    check_request("CreateModel", request)
     arn = account.arn("sagemaker", f"model/{name}")
     primary, several = request.get("PrimaryContainer"), list(request.get("Containers") or ())
     given = several if primary is None else [primary]

@@ -11,11 +11,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from overflight.account.local import events
-from overflight.account.local.services._common import ordered, page, require, selected, user_context, without_none
+from overflight.account.local.services._common import (
+    check_request,
+    ordered,
+    page,
+    require,
+    selected,
+    user_context,
+    without_none,
+)
 from overflight.account.local.services._tags import add_tags, delete_tags, forget_tags, keep_tags, list_tags
 from overflight.account.local.store import Resource, Transaction, to_json
 from overflight.account.local.wire import AwsError, Call, operation
-from overflight.account.shapes import check_request
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -85,7 +92,7 @@ def create_model_package_version(
     Raises:
         AwsError: ``ValidationException`` when the request does not fit AWS's model of it, or the group is missing.
     """
-    _validate("CreateModelPackage", request)
+    check_request("CreateModelPackage", request)
     group = _group_name(str(request.get("ModelPackageGroupName") or ""))
     if not group or request.get("ModelPackageName"):
         raise _invalid(
@@ -116,7 +123,6 @@ def create_group_record(
     Raises:
         AwsError: ``ValidationException`` when it exists already.
     """
-    _validate("CreateModelPackageGroup", request)
     name = str(request["ModelPackageGroupName"])
     arn = account.arn("sagemaker", f"{GROUP}/{name}")
     if tx.get(GROUP, name) is not None:
@@ -211,7 +217,6 @@ def _list_packages(call: Call) -> dict[str, Any]:
 
 @operation("sagemaker", "UpdateModelPackage")
 def _update_package(call: Call) -> dict[str, Any]:
-    _validate("UpdateModelPackage", call.params)
     package = _require_package(call, "ModelPackageArn")
     body = dict(package.body)
     body.update({member: call.params[member] for member in _UPDATABLE if member in call.params})
@@ -303,14 +308,6 @@ def _group_name(name_or_arn: str) -> str:
 
 def _listed_name(package: Resource) -> str:
     return str(package.body["ModelPackageName"])
-
-
-def _validate(name: str, request: Mapping[str, Any]) -> None:
-    """Refuse what AWS's model of the operation refuses and botocore lets through: enumerations, lengths, patterns."""
-    errors = [finding for finding in check_request("sagemaker", name, request) if finding.severity == "error"]
-    if errors:
-        text = "; ".join(f"{finding.path}: {finding.message}" for finding in errors)
-        raise _invalid(f"{len(errors)} validation error{'s'[: len(errors) > 1]} detected: {text}")
 
 
 def _invalid(message: str) -> AwsError:
