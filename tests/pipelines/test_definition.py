@@ -74,7 +74,7 @@ ERROR = JsonGet("Measure", "Facts", "error.value")
             Not(Or((Comparison("Equals", SIZE, 1),))),
             {
                 "Type": "Not",
-                "Condition": {
+                "Expression": {
                     "Type": "Or",
                     "Conditions": [{"Type": "Equals", "LeftValue": {"Get": "Parameters.Size"}, "RightValue": 1}],
                 },

@@ -40,6 +40,13 @@ def test_definitions_as_the_public_writes_them_have_no_findings(name):
     assert check(json.loads((DEFINITIONS / f"{name}.json").read_text())) == []
 
 
+@pytest.mark.parametrize("member", ["Expression", "Condition"])
+def test_not_is_taken_as_the_sdk_and_as_the_schema_write_it(definition, member):
+    text = json.dumps(definition).replace('"Type": "Not", "Expression"', f'"Type": "Not", "{member}"')
+    assert f'"Not", "{member}"' in text
+    assert check(json.loads(text)) == []
+
+
 def test_an_instance_type_newer_than_the_installed_model_is_a_warning(definition):
     put("Train", "Arguments/ResourceConfig/InstanceType", "ml.g99.xlarge")(definition)
     assert [finding.severity for finding in require_valid(definition)] == ["warning"]

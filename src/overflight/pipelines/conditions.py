@@ -59,16 +59,17 @@ def _check_condition(condition: Any, names: Lookup, path: str) -> Iterator[Findi
         if not isinstance(condition.get("Values"), list) or not condition["Values"]:
             yield Finding(f"{path}.Values", "a list with at least one value is needed")
     elif kind == "Not":
-        yield from _check_members(condition, {"Condition"}, path)
-        yield from _check_condition(condition.get("Condition"), names, f"{path}.Condition")
+        inner = "Condition" if "Condition" in condition else "Expression"  # both are written; the SDK writes Expression
+        yield from _check_members(condition, {inner}, path)
+        yield from _check_condition(condition.get(inner), names, f"{path}.{inner}")
     elif kind == "Or":
         yield from _check_members(condition, {"Conditions"}, path)
         listed = condition.get("Conditions")
         if not isinstance(listed, list) or not listed:
             yield Finding(f"{path}.Conditions", "a list with at least one condition is needed")
             return
-        for index, inner in enumerate(listed):
-            yield from _check_condition(inner, names, f"{path}.Conditions[{index}]")
+        for index, entry in enumerate(listed):
+            yield from _check_condition(entry, names, f"{path}.Conditions[{index}]")
     else:
         known = ", ".join([*sorted(COMPARISONS), "In", "Not", "Or"])
         yield Finding(f"{path}.Type", f"{kind!r} is not a kind of condition; known: {known}")

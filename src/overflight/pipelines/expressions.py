@@ -154,7 +154,7 @@ class Not:
 
     def to_document(self) -> dict[str, Any]:
         """The condition's JSON."""
-        return {"Type": "Not", "Condition": self.condition.to_document()}
+        return {"Type": "Not", "Expression": self.condition.to_document()}
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _one_condition(condition: Any) -> str:
         return "?"
     kind = condition.get("Type")
     if kind == "Not":
-        return f"not ({_one_condition(condition.get('Condition'))})"
+        return f"not ({_one_condition(condition.get('Expression', condition.get('Condition')))})"
     if kind == "Or":
         return "(" + " or ".join(_one_condition(inner) for inner in condition.get("Conditions") or ()) + ")"
     if kind == "In":
