@@ -114,11 +114,30 @@ def merge(*rows):
             [([600, 100, 640, 120], 0.9, 0), ([645, 100, 690, 120], 0.6, 0)],
             id="neighbours at the seam stay two",
         ),
+        pytest.param(
+            [([600, 100, 640, 120], 0.9, 0, 0), ([520, 90, 760, 300], 0.02, 0, 1)],
+            [([600, 100, 640, 120], 0.9, 0), ([520, 90, 760, 300], 0.02, 0)],
+            id="a large unsure box does not swallow a part that looks different",
+        ),
+        pytest.param(
+            [([600, 100, 640, 120], 0.9, 0, 0), ([600, 100, 690, 120], 0.02, 0, 1)],
+            [([600, 100, 640, 120], 0.9, 0)],
+            id="a whole box far below the part neither replaces nor stretches it",
+        ),
     ],
 )
 def test_seams(rows, expected):
     assert merge(*rows) == expected
     assert merge(*rows[::-1]) == expected
+
+
+def test_an_object_over_three_tiles_is_one():
+    tiles = plan_tiles(1500, 600, tile_px=640, overlap_px=128)
+    shown = [[tile.x0 if tile.x0 else 300, 100, min(tile.x1, 1300), 140] for tile in tiles]
+    merged = merge_tiles(
+        np.array(shown, float), np.full(len(tiles), 0.5), np.zeros(len(tiles), int), np.arange(len(tiles)), tiles
+    )
+    assert merged.boxes_xyxy_px.tolist() == [[300, 100, 1300, 140]]
 
 
 def test_the_photographs_own_border_is_no_seam():

@@ -16,6 +16,7 @@ from overflight.imaging.boxes import Boxes, area
 from overflight.imaging.tiles import Tile
 
 EDGE_TOLERANCE_PX = 2.0
+_PART_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,15 @@ def merge_tiles(
     tiles: Sequence[Tile],
     *,
     iou: float = 0.5,
-    ios: float = 0.5,
 ) -> Detections:
     """Boxes of all tiles of one photograph, one per object.
 
     Per class. A box that touches an *inner* edge of its tile (one that is not the photograph's border) is cut: it may
-    be a part of an object. Two boxes of different tiles of which at least one is cut are the same object when their
-    intersection is more than ``ios`` of the *smaller* one; all other pairs when their IoU is more than ``iou``. Whole
-    boxes go first, so a part never displaces the whole object, however sure the model was of the part. Two matching
-    parts become their common hull with the higher score, which is how an object longer than the overlap gets its box
-    back (up to three times the overlap at ``ios`` 0.5; a longer one stays in pieces).
+    be a part of an object. Two boxes of different tiles of which at least one is cut are the same object when they
+    agree where both tiles look: each clipped to the other's tile, their IoU is more than ``iou``. All other pairs are
+    when their IoU is more than ``iou``. Matching parts become their common hull, which is how an object longer than
+    the overlap gets its box back, over any number of tiles. A whole box goes before a part unless the part's score is
+    more than five times as high; so what a threshold on the score leaves hardly depends on boxes far below it.
 
     Args:
         boxes_xyxy_px: (N, 4) in the photograph's pixels (see :meth:`Tile.to_photo`).
@@ -88,30 +88,45 @@ def merge_tiles(
         class_ids: (N,).
         tile_index: (N,) index into ``tiles`` of the tile a box was found in.
         tiles: All tiles of the photograph.
-        iou: Threshold in 0..1 for whole boxes.
-        ios: Threshold in 0..1 for cut boxes.
+        iou: Threshold in 0..1.
     """
     cut = touches_inner_edge(boxes_xyxy_px, tile_index, tiles)
-    order = _order(boxes_xyxy_px, scores, class_ids)
-    order = order[np.argsort(cut[order], kind="stable")]
-    boxes, best_scores = boxes_xyxy_px.astype(np.float64), scores.astype(np.float64)
+    views = np.array([(t.x0, t.y0, t.x1, t.y1) for t in tiles], dtype=np.float64).reshape(-1, 4)[tile_index]
+    found = _Found(boxes_xyxy_px.astype(np.float64), views, cut, np.asarray(tile_index))
+    order = _order(boxes_xyxy_px, np.where(cut, _PART_WEIGHT, 1.0) * scores, class_ids)
+    merged, best_scores = found.boxes.copy(), scores.astype(np.float64)
     kept: list[int] = []
     for class_id in np.unique(class_ids):
         rest = order[class_ids[order] == class_id]
         while len(rest):
-            best, rest = rest[0], rest[1:]
-            kept.append(int(best))
-            matched = _matches(best, rest, boxes, cut=cut, tile_index=tile_index, iou=iou, ios=ios)
-            if cut[best] and matched.any():
-                parts = boxes[rest[matched]]
-                boxes[best, :2] = np.minimum(boxes[best, :2], parts[:, :2].min(axis=0))
-                boxes[best, 2:] = np.maximum(boxes[best, 2:], parts[:, 2:].max(axis=0))
-            best_scores[best] = max([best_scores[best], *best_scores[rest[matched]]])
-            rest = rest[~matched]
+            best, rest = int(rest[0]), rest[1:]
+            kept.append(best)
+            waiting = [best]
+            while waiting:
+                matched = _same_object(waiting.pop(), rest, found, iou=iou)
+                if not matched.any():
+                    continue
+                others, rest = rest[matched], rest[~matched]
+                best_scores[best] = max(best_scores[best], scores[others].max())
+                parts = others[cut[others]] if cut[best] else others[:0]
+                if len(parts):
+                    merged[best, :2] = np.minimum(merged[best, :2], found.boxes[parts, :2].min(axis=0))
+                    merged[best, 2:] = np.maximum(merged[best, 2:], found.boxes[parts, 2:].max(axis=0))
+                    waiting += parts.tolist()
     indices = np.array(kept, dtype=np.int64)
     ids = class_ids.astype(np.int64)
-    indices = indices[_order(boxes[indices], best_scores[indices], ids[indices])]
-    return Detections(boxes[indices], best_scores[indices], ids[indices])
+    indices = indices[_order(merged[indices], best_scores[indices], ids[indices])]
+    return Detections(merged[indices], best_scores[indices], ids[indices])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Boxes (N, 4), the tiles (N, 4) they were found in, whether they are cut, and the numbers of their tiles."""
+
+    boxes: Boxes
+    views: Boxes
+    cut: NDArray[np.bool_]
+    tile_index: NDArray[np.integer]
 
 
 def touches_inner_edge(
@@ -132,23 +147,27 @@ def touches_inner_edge(
     return np.asarray((first | second).any(axis=1))
 
 
-def _matches(
-    best: int,
-    rest: NDArray[np.int64],
-    boxes: Boxes,
-    *,
-    cut: NDArray[np.bool_],
-    tile_index: NDArray[np.integer],
-    iou: float,
-    ios: float,
-) -> NDArray[np.bool_]:
-    common = _common(boxes[best], boxes[rest])
-    areas = area(boxes[rest])
-    own = float(area(boxes[best : best + 1])[0])
-    by_iou = common > iou * (own + areas - common)
-    by_ios = common > ios * np.minimum(own, areas)
-    seam = (cut[best] | cut[rest]) & (tile_index[rest] != tile_index[best])
-    return np.asarray(np.where(seam, by_ios, by_iou))
+def _same_object(one: int, others: NDArray[np.int64], found: _Found, *, iou: float) -> NDArray[np.bool_]:
+    """Which of ``others`` show the object of box ``one``, see :func:`merge_tiles`."""
+    seam = (found.cut[one] | found.cut[others]) & (found.tile_index[others] != found.tile_index[one])
+    whole = _iou(np.broadcast_to(found.boxes[one], (len(others), 4)), found.boxes[others])
+    seen_by_others = _clipped(np.broadcast_to(found.boxes[one], (len(others), 4)), found.views[others])
+    seen_by_one = _clipped(found.boxes[others], np.broadcast_to(found.views[one], (len(others), 4)))
+    return np.asarray(np.where(seam, _iou(seen_by_others, seen_by_one), whole) > iou)
+
+
+def _clipped(boxes: Boxes, views: Boxes) -> Boxes:
+    """Parts (N, 4) of boxes inside their views; without width or height where there is none."""
+    low, high = np.maximum(boxes[:, :2], views[:, :2]), np.minimum(boxes[:, 2:], views[:, 2:])
+    return np.concatenate([low, np.maximum(low, high)], axis=1)
+
+
+def _iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """Intersection over union (N,) of pairs; 0 where both are empty."""
+    size = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
+    common = np.clip(size, 0, None).prod(axis=1)
+    union = area(first) + area(second) - common
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
 
 
 def _common(one: Boxes, many: Boxes) -> NDArray[np.float64]:
