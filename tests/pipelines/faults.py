@@ -356,8 +356,8 @@ CONDITIONS = [
         id="or of nothing",
     ),
     pytest.param(
-        put("Gate", "Arguments/Conditions/1/Conditions/1/Condition", None),
-        "Steps.Gate.Arguments.Conditions[1].Conditions[1].Condition",
+        put("Gate", "Arguments/Conditions/1/Conditions/1/Expression", None),
+        "Steps.Gate.Arguments.Conditions[1].Conditions[1].Expression",
         id="not of nothing",
     ),
     pytest.param(put("Gate", "Arguments/Steps", []), "Steps.Gate.Arguments.Steps", id="unknown argument"),
