@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import random
@@ -405,6 +406,17 @@ def test_a_file_in_place_of_the_folder(tmp_path):
     with pytest.raises(StoreError, match="cannot be made") as caught:
         Store(tmp_path / "home", clock=utc_now)
     assert "OVERFLIGHT_HOME" in caught.value.cure
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP], ids=["not permitted", "not supported"])
+def test_a_disk_without_hard_links_is_said(tmp_path, monkeypatch, code):
+    def refused(*_names):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(StoreError, match=r"cannot be made .* OVERFLIGHT_HOME"):
+        Store(tmp_path / "home", clock=utc_now)
+    assert not any(path.name == "state.db" for path in (tmp_path / "home").iterdir())
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):

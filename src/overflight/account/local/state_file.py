@@ -131,14 +131,19 @@ def create(home: Path, path: Path) -> None:
             os.link(temporary, path)
     except sa.exc.DBAPIError as error:
         explain(error, error.orig, home=home, path=path)
+    except OSError as error:
+        raise StoreError(
+            f"the state file cannot be made ({error.strerror})",
+            where=str(path),
+            cure="Set OVERFLIGHT_HOME to a folder on a local disk (with hard links and free space)",
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _refuse_truncated(home: Path, path: Path) -> None:
     """Refuse a state file that is shorter than its header says, unless the log still holds the missing pages."""
-    log = path.with_name(f"{NAME}-wal")
-    if log.exists() and log.stat().st_size:
+    if _log_bytes(path):
         return
     with path.open("rb") as handle:
         header = handle.read(100)
@@ -146,9 +151,18 @@ def _refuse_truncated(home: Path, path: Path) -> None:
     page_bytes = int.from_bytes(header[16:18], "big")
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     expected = int.from_bytes(header[28:32], "big") * page_bytes
-    if len(header) < 100 or (header.startswith(b"SQLite format 3\0") and size < expected):
+    cut_off = len(header) < 100 or (header.startswith(b"SQLite format 3\0") and size < expected)
+    if cut_off and not _log_bytes(path):  # else another process has begun to write since, header first
         raise StoreError(
             f"the state file is cut off ({size} of {max(expected, 100)} bytes)",
             where=str(path),
             cure=_RESTORE.format(path=path, home=home),
         )
+
+
+def _log_bytes(path: Path) -> int:
+    """Size of SQLite's log; 0 when there is none, because the last process that used it took it along."""
+    try:
+        return path.with_name(f"{NAME}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
