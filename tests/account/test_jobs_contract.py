@@ -205,6 +205,13 @@ def test_places_that_do_not_exist_are_named(pipelines, client, more, part):
     assert part in told["FailureReason"]
 
 
+def test_a_bucket_for_checkpoints_that_does_not_exist_is_named(pipelines, client):
+    request = training_request("pass", pipelines.account.bucket, CheckpointConfig={"S3Uri": "s3://no-such-bucket/cp"})
+    client.create_training_job(TrainingJobName="t", **request)
+    pipelines.follow()
+    assert "no bucket 'no-such-bucket'" in client.describe_training_job(TrainingJobName="t")["FailureReason"]
+
+
 def test_a_local_path_outside_opt_ml_is_refused(pipelines, client):
     arguments = processing("x", inputs={"in": f"s3://{pipelines.account.bucket}/a"})["Arguments"]
     arguments["ProcessingInputs"][0]["S3Input"]["LocalPath"] = "/opt/ml/../../etc"

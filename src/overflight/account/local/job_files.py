@@ -226,11 +226,19 @@ def _link_input(one: JobInput, objects: ObjectStore) -> None:
 
 
 def restore_checkpoints(kept: tuple[str, Path], objects: ObjectStore) -> None:
-    """Copy (never link: a job writes into them) what is stored under the checkpoint URI."""
+    """Copy (never link: a job writes into them) what is stored under the checkpoint URI.
+
+    Raises:
+        JobRefused: there is no such bucket, or a key would leave the folder.
+    """
     uri, folder = kept
     bucket, prefix = split_uri(uri)
     prefix = prefix.rstrip("/") + "/"
-    for info in objects.list(bucket, prefix):
+    try:
+        found = objects.list(bucket, prefix)
+    except NotFoundError as error:
+        raise JobRefused(f"ClientError: there is no bucket '{bucket}' for the checkpoints") from error
+    for info in found:
         target = folder / info.key.removeprefix(prefix)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise JobRefused(f"ClientError: checkpoint key '{info.key}' leaves its folder")
