@@ -58,11 +58,11 @@ def send(tmp_path, monkeypatch):
     """Predict ``names`` below ``tmp_path``; the endpoint is awake."""
     monkeypatch.setattr(use_case, "wake", lambda context, endpoint: None)
 
-    def call(*names, form="json", error=None):
+    def call(*names, form="json", error=None, also=()):
         for name in names:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(PHOTO)
-        photos = [tmp_path / name for name in names]
+        photos = [tmp_path / name for name in (*names, *also)]
         return predict(FakeContext(error), "cars", photos, out=tmp_path / "out", form=form, progress=Silent())
 
     return call
@@ -131,3 +131,11 @@ def test_the_demo_finds_held_out_photos_in_every_layout(tmp_path, layout):
     found = held_out_photos(tmp_path / "source", names, at_most=2)
     assert len(found) == 2
     assert all(path.is_file() and path.stem.startswith("flight2") for path in found)
+
+
+def test_one_unreadable_photo_does_not_cost_the_answers_for_the_others(send, tmp_path):
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    with pytest.raises(InputError, match=r"1 of 3 photographs cannot be read: .*notes.jpg"):
+        send("a.jpg", "b.jpg", also=["notes.jpg"])
+    written = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert len(written["photos"] if isinstance(written, dict) else written) == 2

@@ -60,11 +60,9 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        click.echo("overflight: interrupted", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("overflight: interrupted", err=True)
+    except (click.exceptions.Abort, KeyboardInterrupt) as interrupt:
+        words = str(interrupt.__cause__ or interrupt)
+        click.echo(f"overflight: interrupted{'; ' + words if words else ''}", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

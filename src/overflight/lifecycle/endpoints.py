@@ -20,6 +20,7 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.models import describe_package
 from overflight.lifecycle.progress import Progress
 
+_NAME_CHARS = 42  # of the endpoint's name in its configurations' names: 63 less a hyphen and 20 digits of time
 _NAME = re.compile(r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
 
 
@@ -151,10 +152,11 @@ def delete_endpoint(context: Context, name: str, *, wait: Callable[[float], None
         raise _missing(name, error) from error
     while _exists(context, name):
         wait(0.1 if context.is_local else 5.0)
-    prefix = f"{name}-"
+    prefix = f"{name[:_NAME_CHARS]}-"
+    in_use = {endpoint["config"] for endpoint in list_endpoints(context)}  # of longer names that begin alike
     pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
     for config in [item["EndpointConfigName"] for page in pages for item in page["EndpointConfigs"]]:
-        if re.fullmatch(re.escape(prefix) + r"\d{20}", config):
+        if re.fullmatch(re.escape(prefix) + r"\d{20}", config) and config not in in_use:
             sagemaker.delete_endpoint_config(EndpointConfigName=config)
             sagemaker.delete_model(ModelName=config)
 
@@ -179,7 +181,7 @@ def _create_config(
 ) -> str:
     """Model and endpoint configuration under one new name ``<endpoint>-<time>``; returns the name."""
     sagemaker = context.client("sagemaker")
-    config = f"{name[:42]}-{context.clock():%Y%m%d%H%M%S%f}"
+    config = f"{name[:_NAME_CHARS]}-{context.clock():%Y%m%d%H%M%S%f}"
     container: dict[str, Any] = {"ModelPackageName": package["arn"]}
     if port is not None:
         container["Environment"] = {"SAGEMAKER_BIND_TO_PORT": str(port)}

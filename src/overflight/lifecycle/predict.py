@@ -96,29 +96,37 @@ def predict(
 ) -> list[Prediction]:
     """Detect objects in ``photos`` with ``endpoint``; writes ``predictions.*`` and overlays below ``out``.
 
-    Photographs are sent by ``workers`` threads; results are in the order of ``photos`` whatever the timing.
+    Photographs are sent by ``workers`` threads; results are in the order of ``photos`` whatever the timing. A
+    photograph that cannot be read does not keep the others from being answered and written.
 
     Raises:
-        InputError: a photograph cannot be read.
+        InputError: photographs cannot be read; what was found in the others is written.
         JobError: the endpoint refused or failed.
     """
     wake(context, endpoint)
     send = _sender(context, endpoint)
     names = dict(zip(photos, unique_stems([photo.as_posix() for photo in photos]), strict=True))
 
-    def one(photo: Path) -> Prediction:
-        detections = _detect(photo, send, max_bytes=context.settings.max_payload_bytes)
+    def one(photo: Path) -> Prediction | InputError:
+        try:
+            detections = _detect(photo, send, max_bytes=context.settings.max_payload_bytes)
+        except InputError as error:
+            return error
         picture = None
         if overlays:
             picture = out / "overlays" / f"{names[photo]}.jpg"
             write_bytes(picture, encode_jpeg(_overlay(photo, detections), quality=90))
         return Prediction(photo, detections, picture)
 
-    done: list[Prediction] = []
+    answers: list[Prediction | InputError] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        for prediction in pool.map(one, photos):
-            done.append(prediction)
-            progress.update("photos", len(done), len(photos))
+        for answer in pool.map(one, photos):
+            answers.append(answer)
+            progress.update("photos", len(answers), len(photos))
+    done = [answer for answer in answers if isinstance(answer, Prediction)]
+    unread = [answer for answer in answers if isinstance(answer, InputError)]
+    if unread and not done:
+        raise unread[0]
     poses = {item.photo: _pose(item.photo) for item in done} if form == "geojson" else {}
     write_predictions(
         [(item.photo.as_posix(), item.detections) for item in done],
@@ -126,6 +134,11 @@ def predict(
         form,
         poses={photo.as_posix(): pose for photo, pose in poses.items()},
     )
+    if unread:
+        raise InputError(
+            f"{len(unread)} of {len(photos)} photographs cannot be read: {unread[0]}",
+            cure=f"Correct or remove them; the answers for the other {len(done)} are in {out}",
+        )
     return done
 
 

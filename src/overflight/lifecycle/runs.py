@@ -157,7 +157,12 @@ def follow(
                 progress.end(step.name, step.seconds or 0.0, f"{note}: {step.reason}" if step.reason else note)
         if status["PipelineExecutionStatus"] in FINISHED:
             break
-        wait(0.25 if context.is_local else 10.0)
+        try:
+            wait(0.25 if context.is_local else 10.0)
+        except KeyboardInterrupt as interrupt:
+            run = execution_arn.rsplit("/", 1)[1]
+            words = f"the run goes on. Look: overflight runs show {run}; end it: overflight runs stop {run}"
+            raise KeyboardInterrupt(words) from interrupt
     if status["PipelineExecutionStatus"] != "Succeeded":
         _close_tracking(context, execution_arn, status["PipelineExecutionStatus"])
         raise _failed(execution_arn, status, steps)

@@ -270,7 +270,7 @@ class TuningStep(RetriedStep):
     max_jobs: Value
     max_parallel_jobs: Value = 1
     goal: Literal["Maximize", "Minimize"] = "Maximize"
-    strategy: Literal["Bayesian", "Random", "Hyperband", "Grid"] = "Bayesian"
+    strategy: Literal["Bayesian", "Random", "Hyperband", "Grid"] = "Random"
     seed: Value | None = None
     cache: Cache | None = None
 

@@ -39,6 +39,8 @@ class Engine:
     """
 
     def __init__(self, graph: Path, *, input_px: int, class_count: int, threads: int | None = None) -> None:
+        # ONNX Runtime 1.32 reports to its makers on Linux unless this is set before the import.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime as ort
 
         options = ort.SessionOptions()
