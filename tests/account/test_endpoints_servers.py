@@ -353,3 +353,29 @@ def test_down_ends_servers_that_a_killed_supervisor_left_running(account, sagema
     assert not supervisor.stop_supervisor(account, timeout_s=5)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     assert status(sagemaker) == "OutOfService"
+
+
+def test_one_endpoint_with_an_unexpected_error_does_not_stop_the_others(account, monkeypatch):
+    for name in ("broken", "fine"):
+        with account.store.write() as transaction:
+            arn = account.arn("sagemaker", f"endpoint/{name}")
+            deployment = {
+                "config": {"name": "c", "request": {"ProductionVariants": [{"VariantName": "main"}]}},
+                "container": {},
+                "model": "m",
+            }
+            body = records.new_body(arn, deployment=deployment, update=None)
+            transaction.insert(records.KIND, name, body=body, status="Creating")
+    seen = []
+
+    def break_one(_account, endpoint):
+        seen.append(endpoint.name)
+        return 1 / 0 if endpoint.name == "broken" else False
+
+    monkeypatch.setattr(endpoints, "_step", break_one)
+    endpoints.advance(account)
+    with account.store.read() as transaction:
+        broken = transaction.get("endpoint", "broken")
+    assert seen == ["broken", "fine"]
+    assert broken.status == "Failed"
+    assert "ZeroDivisionError" in broken.body["failure_reason"]

@@ -7,6 +7,7 @@ is found by its environment and ended. Only one supervisor may call this at a ti
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 from collections.abc import Callable
@@ -47,7 +48,12 @@ def advance(account: LocalAccount) -> bool:
         endpoints = transaction.list(records.KIND)
     busy = False
     for endpoint in endpoints:
-        busy = _step(account, endpoint) or busy
+        try:
+            busy = _step(account, endpoint) or busy
+        except Exception as error:  # one broken endpoint must not stop the others
+            log.exception("endpoint %s: unexpected error", endpoint.name)
+            reason = f"InternalServerError: {type(error).__name__}: {error}"[:1024]
+            _change(account, endpoint.name, functools.partial(_failed, account, reason=reason))
     return busy
 
 

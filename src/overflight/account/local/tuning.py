@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from overflight.files import sha256_bytes
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
+
+log = logging.getLogger(__name__)
 
 KIND = "tuning-job"
 STRATEGIES = ("Random", "Grid")
@@ -124,10 +127,17 @@ def advance(account: LocalAccount) -> bool:
     with account.store.read() as tx:
         names = [one.name for one in tx.list(KIND, statuses=_OPEN)]
     for name in names:
-        with account.store.write() as tx:
-            job = tx.get(KIND, name)
-            if job is not None and job.status in _OPEN:
-                _advance_one(tx, account, job)
+        try:
+            with account.store.write() as tx:
+                job = tx.get(KIND, name)
+                if job is not None and job.status in _OPEN:
+                    _advance_one(tx, account, job)
+        except Exception as error:  # one broken job must not stop the others
+            log.exception("tuning job %s: unexpected error", name)
+            with account.store.write() as tx:
+                if (broken := tx.get(KIND, name)) is not None:
+                    reason = f"InternalServerError: {type(error).__name__}: {error}"[:1024]
+                    _finish(tx, account, broken, "Failed", reason)
     return bool(names)
 
 
