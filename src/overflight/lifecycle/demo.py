@@ -51,8 +51,8 @@ class DemoSettings:
     out: Path
     seed: int = 7
     epochs: int | None = None
-    flights: int = 12
-    photos: int = 10
+    flights: int = 16
+    photos: int = 14
     split_by: str = "flight"
     min_map50: float | None = None
 
@@ -125,6 +125,8 @@ def _parameters(context: Context, settings: DemoSettings, survey: SurveyVersion)
     parameters: dict[str, str | int | float] = {
         "SurveyUri": survey.uri,
         "Recipe": "demo",
+        "TilePx": 960,
+        "OverlapPx": 192,
         "Seed": settings.seed,
         "SplitBy": settings.split_by,
         "ModelPackageGroup": GROUP,
