@@ -22,7 +22,7 @@ from overflight.lifecycle.endpoints import deploy
 from overflight.lifecycle.models import approve, describe_package, find_package
 from overflight.lifecycle.predict import Prediction, predict
 from overflight.lifecycle.progress import Progress, Stages
-from overflight.lifecycle.runs import follow, start_run
+from overflight.lifecycle.runs import Step, follow, output_uri, start_run
 from overflight.lifecycle.surveys import SurveyVersion, add_survey
 from overflight.lifecycle.system import tracking_uri
 from overflight.tracking.reading import find_execution_run
@@ -85,7 +85,7 @@ def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) ->
         endpoint = deploy(engineer, package_arn, name=ENDPOINT, progress=progress)
         result.text = endpoint["url"]
     with stages.stage("Predict") as result:
-        photos = _held_out(context, source, execution_arn)
+        photos = _held_out(context, source, next(step for step in steps if step.name == "Prepare"))
         predictions = predict(engineer, ENDPOINT, photos, out=settings.out, form="json", progress=progress)
         result.text = f"{sum(len(item.detections.scores) for item in predictions)} objects in {len(photos)} photos"
     summary = _summary(
@@ -139,10 +139,10 @@ def _parameters(context: Context, settings: DemoSettings, survey: SurveyVersion)
     return parameters
 
 
-def _held_out(context: Context, source: Path, execution_arn: str) -> list[Path]:
+def _held_out(context: Context, source: Path, prepare: Step) -> list[Path]:
     """Photographs of the user's folder that the model never saw, spread over the held-out flights."""
-    key = f"runs/{execution_arn.rsplit('/', 1)[1]}/prepare/dataset/test/truth.json"
-    truth = read_json(context.client("s3"), context.names.bucket, key)
+    dataset = output_uri(context, prepare, "dataset")
+    truth = read_json(context.client("s3"), dataset.bucket, f"{dataset.key}/test/truth.json")
     return held_out_photos(source, [image["file_name"] for image in truth["images"]])
 
 

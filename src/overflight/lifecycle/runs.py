@@ -17,6 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from overflight.account.objects import S3Uri
 from overflight.errors import JobError, NotFoundError, OverflightError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
@@ -127,6 +128,20 @@ def steps_of(context: Context, execution_arn: str) -> list[Step]:
         .paginate(PipelineExecutionArn=execution_arn, SortOrder="Ascending")
     )
     return [_step(item) for page in pages for item in page["PipelineExecutionSteps"]]
+
+
+def output_uri(context: Context, step: Step, output: str) -> S3Uri:
+    """Where a processing step left its output of this name: in an earlier run's folder when the step came from there.
+
+    Raises:
+        NotFoundError: the step has no such output.
+    """
+    name = step.job_arn.rsplit("/", 1)[1]
+    job = context.client("sagemaker").describe_processing_job(ProcessingJobName=name)
+    for item in job["ProcessingOutputConfig"]["Outputs"]:
+        if item["OutputName"] == output:
+            return S3Uri.parse(item["S3Output"]["S3Uri"])
+    raise NotFoundError(f"step {step.name} has no output {output!r}", where=name, cure="See: overflight pipeline show")
 
 
 def follow(
