@@ -110,7 +110,8 @@ def demo_source(context: Context, settings: DemoSettings, progress: Progress) ->
             raise UsageError("is not a folder", where=str(settings.data), cure="Give --data a folder with photographs")
         name = "".join(c if c.isalnum() else "-" for c in settings.data.resolve().name.lower()).strip("-")
         return settings.data, name or "own-data"
-    scene = SceneSettings(flights=settings.flights, photos=settings.photos, seed=settings.seed)
+    mix = {"truck": 2.0, "bus": 2.0, "boat": 1.5}  # the rarer classes are what a short training misses first
+    scene = SceneSettings(flights=settings.flights, photos=settings.photos, seed=settings.seed, class_mix=mix)
     key = hashlib.sha256(scene.model_dump_json().encode()).hexdigest()[:8]
     folder = context.settings.home_path / "synthetic" / f"seed-{settings.seed}-{key}"
     if not folder.exists():
