@@ -49,3 +49,10 @@ def test_every_dependency_is_pinned():
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         assert name in pinned, name
         assert requirement.specifier.contains(pinned[name]), f"{text} against {pinned[name]}"
+
+
+def test_constraints_are_names_with_versions_only():
+    import re
+
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)] == []
