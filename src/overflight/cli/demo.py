@@ -68,5 +68,5 @@ def _show(summary: dict[str, Any]) -> None:
     target.print(Panel(table, title="Overflight demo", title_align="left", expand=False))
     target.print("Next:")
     for command in summary["next"]:
-        target.print(f"  {command}", markup=False)
+        target.print(f"  {command}", markup=False, soft_wrap=True)
     target.print("Stop everything with: overflight down")
