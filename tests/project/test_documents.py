@@ -42,5 +42,5 @@ def test_commands_in_the_readme_exist():
 def test_make_targets_in_the_documents_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     for document in DOCUMENTS:
-        named = set(re.findall(r"`?make ([a-z-]+)", document.read_text()))
-        assert named <= targets | {"sure", "it", "the", "a"}, document.name
+        named = set(re.findall(r"(?:`|^    |\btime )make ([a-z-]+)", document.read_text(), re.M))
+        assert named <= targets, document.name
