@@ -26,6 +26,8 @@ class Finding:
         what: One sentence.
         cure: What to do about it.
         photo: Photo it belongs to (path relative to the survey's folder), empty when it concerns the survey as a whole.
+        boxes: Indices of the boxes it speaks of within the labels of ``photo``.
+        score: How bad it is among findings of the same code; larger is worse.
     """
 
     severity: Severity
@@ -34,6 +36,8 @@ class Finding:
     what: str
     cure: str
     photo: str = ""
+    boxes: tuple[int, ...] = ()
+    score: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.cure}" if self.cure else f"{self.where}: {self.what}"

@@ -2,7 +2,7 @@
 
 The digest covers every line (and with them the digests of all photos and labels) and the classes, so equal digests mean
 equal surveys. This module checks that the two files agree with each other; whether the photographs agree with them is
-checked by ``overflight.data.checks``.
+checked by ``overflight.data.stored``.
 """
 
 from __future__ import annotations

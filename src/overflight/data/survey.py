@@ -1,6 +1,6 @@
 """From a user's folder to an immutable survey: read everything strictly, list every problem, write all or nothing.
 
-Reading looks at files' headers, not at every pixel (``overflight.data.checks`` decodes them). Nothing of the user's
+Reading looks at files' headers, not at every pixel (``overflight.data.stored`` decodes them). Nothing of the user's
 folder is changed. It does not know where surveys are stored (S3 or a folder).
 """
 

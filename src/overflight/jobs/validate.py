@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from overflight.data.checks import SurveyReport, check_survey
+from overflight.data.stored import SurveyReport, check_survey
 from overflight.data.findings import SHOWN_AT_MOST
 from overflight.data.split import SplitBy
 from overflight.data.tile import cores

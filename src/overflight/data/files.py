@@ -1,0 +1,211 @@
+"""The files of a user's folder: which are photographs, and which photograph a label file means by a name.
+
+Walks once, opens nothing, follows no link out of the folder and reads no name as a path: a name in a label file is
+compared with the photographs found, so ``../../etc/passwd`` is only a photograph that is not there. It knows no label
+format.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from overflight.data.findings import Finding
+from overflight.errors import InputError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".tif", ".tiff"})
+OTHER_SUFFIXES = frozenset(
+    ".webp .bmp .gif .heic .heif .avif .jp2 .dng .raw .arw .cr2 .cr3 .nef .raf".split()  # noqa: SIM905 - readable
+)
+IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
+MAX_LABEL_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """One photograph of a source.
+
+    Attributes:
+        key: Path relative to the root, with ``/``; what findings say.
+        name: Path that it keeps in a survey: the key without folders called ``images`` or ``JPEGImages``.
+    """
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """What was found below a folder.
+
+    Attributes:
+        root: The folder, links resolved.
+        photos: Sorted by key.
+        others: Keys of all other visible files, sorted: where labels may be.
+        findings: Links out of the folder, formats that cannot be read, two photographs with one name.
+    """
+
+    root: Path
+    photos: tuple[PhotoFile, ...]
+    others: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def path(self, key: str) -> Path:
+        """The file of a photograph or label file found."""
+        return self.root / key
+
+    def read(self, key: str, *, max_bytes: int = MAX_LABEL_BYTES) -> bytes:
+        """Content of a file found.
+
+        Raises:
+            InputError: it cannot be opened or is larger than ``max_bytes``.
+        """
+        path = self.path(key)
+        try:
+            size = path.stat().st_size
+            if size > max_bytes:
+                what = f"has {size:,} bytes; at most {max_bytes:,} are read"
+                raise InputError(what, where=key, cure="Divide it into several files")
+            return path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be opened ({error.strerror})", where=key, cure="Make it readable") from error
+
+    def resolve(self, name: str, *, beside: str = "") -> PhotoFile | None:
+        """The photograph that a label file calls ``name``; None when there is none or the name fits several.
+
+        Tried in this order: a path from the root, from the label file's own folder, from the folder of the images,
+        then the bare file name if only one photograph has it. Back slashes count as slashes; nothing else is guessed.
+
+        Args:
+            name: As written in the label file.
+            beside: Key of the label file.
+        """
+        plain = _plain(name)
+        if plain is None:
+            return None
+        here = str(PurePosixPath(beside).parent / plain) if beside else plain
+        for index, wanted in ((self._by_key, plain), (self._by_key, here), (self._by_name, plain)):
+            found = index.get(wanted)
+            if found is not None:
+                return found
+        alike = self._by_file_name.get(PurePosixPath(plain).name, ())
+        return alike[0] if len(alike) == 1 else None
+
+    def similar(self, name: str) -> PhotoFile | None:
+        """The one photograph whose file name differs from ``name`` only by case, spaces or suffix: for hints."""
+        alike = self._by_loose_name.get(_loose(PurePosixPath(_plain(name) or "").name), ())
+        return alike[0] if len(alike) == 1 else None
+
+    @cached_property
+    def _by_key(self) -> dict[str, PhotoFile]:
+        return {photo.key: photo for photo in self.photos}
+
+    @cached_property
+    def _by_name(self) -> dict[str, PhotoFile]:
+        return {photo.name: photo for photo in self.photos}
+
+    @cached_property
+    def _by_file_name(self) -> dict[str, list[PhotoFile]]:
+        return _grouped(self.photos, loose=False)
+
+    @cached_property
+    def _by_loose_name(self) -> dict[str, list[PhotoFile]]:
+        return _grouped(self.photos, loose=True)
+
+
+def find_files(root: Path) -> SourceFiles:
+    """List the files below ``root``.
+
+    Raises:
+        InputError: no such folder, or it is empty.
+    """
+    if not root.is_dir():
+        state = "is a file, not a folder" if root.exists() else "there is no such folder"
+        raise InputError(state, where=str(root), cure="Give the folder that holds the photographs and their labels")
+    root = root.resolve()
+    findings: list[Finding] = []
+    photos: list[PhotoFile] = []
+    others: list[str] = []
+    named: dict[str, str] = {}
+    for key in _walk(root, findings):
+        suffix = PurePosixPath(key).suffix.lower()
+        if suffix in OTHER_SUFFIXES:
+            what = f"{suffix[1:].upper()} photos cannot be read"
+            findings.append(Finding("error", "format", key, what, "Convert it to JPEG, PNG or TIFF", key))
+        elif suffix in PHOTO_SUFFIXES:
+            name = _name_in_survey(key)
+            if named.setdefault(name, key) != key:
+                what = f"would have the same name in the survey as {named[name]} ({name})"
+                findings.append(Finding("error", "same-name", key, what, "Rename one of the two", key))
+            photos.append(PhotoFile(key, key if name == key else name))
+        else:
+            others.append(key)
+    if not photos and not others and not findings:
+        cure = "Give the folder that holds the photographs and their labels"
+        raise InputError("the folder is empty", where=str(root), cure=cure)
+    return SourceFiles(root, tuple(sorted(photos, key=lambda photo: photo.key)), tuple(sorted(others)), tuple(findings))
+
+
+def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
+    """Keys of visible files in a fixed order; links out of the folder become findings, linked folders stay closed."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in folders:
+            path = Path(folder, name)
+            if path.is_symlink():
+                note = Finding(
+                    "warning", "link", _key(path, root), "a linked folder is not entered", "Give the real one"
+                )
+                findings += _link_findings(path, root) or [note]
+        for name in sorted(files):
+            path = Path(folder, name)
+            if name.startswith("."):
+                continue
+            if path.is_symlink() and (found := _link_findings(path, root)):
+                findings += found
+                continue
+            yield _key(path, root)
+
+
+def _link_findings(path: Path, root: Path) -> list[Finding]:
+    resolved = path.resolve()
+    if resolved.exists() and resolved.is_relative_to(root):
+        return []
+    key = _key(path, root)
+    photo = key if path.suffix.lower() in PHOTO_SUFFIXES else ""
+    what = "a link leads out of the folder" if resolved.exists() else "a link leads nowhere"
+    return [Finding("error", "link", key, what, "Copy the file to this place, or give the real folder", photo)]
+
+
+def _key(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _name_in_survey(key: str) -> str:
+    *folders, file = key.split("/")
+    return "/".join([*(folder for folder in folders if folder not in IMAGE_FOLDERS), file])
+
+
+def _plain(name: str) -> str | None:
+    """``name`` with slashes and without ``./``; None for what can name no file below a folder."""
+    text = name.replace("\\", "/")
+    if "\0" in text or not text.strip("/ ."):
+        return None
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    return "/".join(parts)
+
+
+def _loose(file_name: str) -> str:
+    return "".join(PurePosixPath(file_name).stem.casefold().split())
+
+
+def _grouped(photos: tuple[PhotoFile, ...], *, loose: bool) -> dict[str, list[PhotoFile]]:
+    groups: dict[str, list[PhotoFile]] = defaultdict(list)
+    for photo in photos:
+        file_name = PurePosixPath(photo.key).name
+        groups[_loose(file_name) if loose else file_name].append(photo)
+    return groups
