@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from overflight.data.stored import SurveyReport, check_survey
 from overflight.data.findings import SHOWN_AT_MOST
 from overflight.data.split import SplitBy
+from overflight.data.stored import SurveyReport, check_survey
 from overflight.data.tile import cores
 from overflight.files import write_json
 from overflight.jobs.contract import JobFolders
