@@ -309,36 +309,6 @@ def test_progress_counts_every_photo(source, tmp_path):
     assert seen[6:] == [(n, 6) for n in range(1, 7)]
 
 
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        pytest.param(lambda f: (f / "survey.json").unlink(), "the file is missing", id="no survey.json"),
-        pytest.param(lambda f: (f / "survey.json").write_text("{"), "not valid JSON", id="broken JSON"),
-        pytest.param(lambda f: (f / "manifest.jsonl").write_text("{}\n"), "Field required", id="line without fields"),
-        pytest.param(
-            lambda f: (f / "manifest.jsonl").write_text(
-                (f / "manifest.jsonl").read_text().replace("photos/", "../", 1)
-            ),
-            "leaves the survey's folder",
-            id="path out of the folder",
-        ),
-        pytest.param(
-            lambda f: (f / "manifest.jsonl").write_text(
-                "".join((f / "manifest.jsonl").read_text().splitlines(True)[:-1])
-            ),
-            "does not match survey.json",
-            id="line removed",
-        ),
-        pytest.param(lambda f: (f / "manifest.jsonl").write_bytes(b"\xff\xfe"), "UTF-8", id="binary"),
-    ],
-)
-def test_a_changed_manifest_is_refused(source, tmp_path, change, what):
-    write_survey(read_survey(source, name="a"), tmp_path / "a")
-    change(tmp_path / "a")
-    with pytest.raises(InputError, match=what):
-        load_manifest(tmp_path / "a")
-
-
 @needs_photographs
 def test_aerial_cars_reads_without_errors():
     draft = read_survey(SHARED / "aerial-cars", name="cars")

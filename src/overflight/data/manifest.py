@@ -1,61 +1,42 @@
 """A survey as stored: ``survey.json`` and one line of ``manifest.jsonl`` per photograph, with their digest.
 
 The digest covers every line (and with them the digests of all photos and labels) and the classes, so equal digests mean
-equal surveys. This module checks that the two files agree with each other; whether the photographs agree with them is
-checked by ``overflight.data.stored``.
+equal surveys; it is computed from the bytes when a survey is opened, so a changed manifest is noticed at once. Records
+are parsed when they are asked for (``overflight.data.records``). Whether the summary in ``survey.json`` and the files
+agree with the records is checked by ``overflight.data.stored``.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from overflight.data.records import CURE, LABELS_FOLDER, PHOTOS_FOLDER, PhotoRecord, index_lines, manifest_line, parsed
 from overflight.errors import InputError
-from overflight.files import canonical_json, sha256_bytes
+from overflight.files import canonical_json
+
+__all__ = [
+    "LABELS_FOLDER",
+    "MANIFEST_FILE",
+    "PHOTOS_FOLDER",
+    "QUARANTINE_FILE",
+    "SURVEY_FILE",
+    "PhotoRecord",
+    "Survey",
+    "digest_of",
+    "load_manifest",
+    "make_survey",
+    "manifest_line",
+]
 
 SCHEMA = "overflight.survey/1"
 SURVEY_FILE, MANIFEST_FILE, QUARANTINE_FILE = "survey.json", "manifest.jsonl", "quarantine.jsonl"
-PHOTOS_FOLDER, LABELS_FOLDER = "photos", "labels"
-
-_CURE = "Add the survey again"
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-class PhotoRecord(BaseModel):
-    """One line of the manifest; None means unknown. Sizes are those of the upright photograph."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    path: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(ge=1)
-    width_px: int = Field(ge=1)
-    height_px: int = Field(ge=1)
-    flight: str = Field(min_length=1)
-    flight_evidence: str
-    captured_at: str | None = None
-    latitude_deg: float | None = Field(None, ge=-90, le=90)
-    longitude_deg: float | None = Field(None, ge=-180, le=180)
-    altitude_agl_m: float | None = None
-    gimbal_pitch_deg: float | None = None
-    yaw_deg: float | None = None
-    labels: str
-    labels_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    boxes: int = Field(ge=0)
-
-    @field_validator("path", "labels")
-    @classmethod
-    def _inside(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts or path.parts[:1] not in ((PHOTOS_FOLDER,), (LABELS_FOLDER,)):
-            raise ValueError(f"{value!r} leaves the survey's folder")
-        return value
 
 
 class _SurveyFile(BaseModel):
@@ -69,35 +50,69 @@ class _SurveyFile(BaseModel):
     boxes: int
     flights: dict[str, int]
     boxes_per_class: dict[str, int]
+    source_format: str = ""
+    created_at: str = ""
+    ledger: dict[str, int] | None = None
+    losses: list[str] = []
+    cures: list[str] = []
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a survey came from; not part of its digest.
+
+    Attributes:
+        source_format: Name of the format of the labels that were read.
+        created_at: ISO 8601, empty when not told.
+        ledger: Photographs and boxes in and out (``overflight.data.ledger``), None for surveys of earlier versions.
+        losses: What the source said and a survey cannot hold, one sentence each.
+        cures: What ``--fix`` changed, one sentence each.
+    """
+
+    source_format: str = ""
+    created_at: str = ""
+    ledger: Mapping[str, int] | None = None
+    losses: tuple[str, ...] = ()
+    cures: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that say something."""
+        values = {
+            "source_format": self.source_format,
+            "created_at": self.created_at,
+            "ledger": None if self.ledger is None else dict(self.ledger),
+            "losses": list(self.losses),
+            "cures": list(self.cures),
+        }
+        return {name: value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A stored survey.
+    """A stored survey; two are equal when their names and digests are.
 
     Attributes:
         name: Its name.
         digest: 64 hex digits.
         classes: Class names by index.
-        photos: Records sorted by path.
+        photos: Records sorted by path; of a stored survey they are read when they are asked for.
         boxes_per_class: Number of boxes by class name, every class present.
+        flights: Number of photos by flight, sorted by name.
+        origin: Where it came from.
     """
 
     name: str
     digest: str
     classes: tuple[str, ...]
-    photos: tuple[PhotoRecord, ...]
+    photos: Sequence[PhotoRecord] = field(compare=False, repr=False)
     boxes_per_class: dict[str, int]
-
-    @property
-    def flights(self) -> dict[str, int]:
-        """Number of photos by flight, sorted by name."""
-        return dict(sorted(Counter(photo.flight for photo in self.photos).items()))
+    flights: dict[str, int]
+    origin: Origin = field(default=Origin(), compare=False)
 
     @property
     def boxes(self) -> int:
         """Number of boxes."""
-        return sum(photo.boxes for photo in self.photos)
+        return sum(self.boxes_per_class.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Content of ``survey.json``."""
@@ -110,60 +125,65 @@ class Survey:
             "boxes": self.boxes,
             "flights": self.flights,
             "boxes_per_class": self.boxes_per_class,
+            **self.origin.as_dict(),
         }
 
 
 def make_survey(
-    name: str, *, classes: Sequence[str], photos: Sequence[PhotoRecord], boxes_per_class: dict[str, int]
+    name: str,
+    *,
+    classes: Sequence[str],
+    photos: Sequence[PhotoRecord],
+    boxes_per_class: dict[str, int],
+    origin: Origin = Origin(),
 ) -> Survey:
     """A survey with its digest, photos sorted by path."""
     ordered = tuple(sorted(photos, key=lambda photo: photo.path))
-    return Survey(name, digest_of(ordered, classes), tuple(classes), ordered, boxes_per_class)
-
-
-def manifest_line(record: PhotoRecord) -> str:
-    """Canonical JSON of one record, without a line end."""
-    return canonical_json(record.model_dump())
+    flights = dict(sorted(Counter(photo.flight for photo in ordered).items()))
+    return Survey(name, digest_of(ordered, classes), tuple(classes), ordered, boxes_per_class, flights, origin)
 
 
 def digest_of(photos: Sequence[PhotoRecord], classes: Sequence[str]) -> str:
     """SHA-256 of the canonical manifest lines followed by the classes."""
-    lines = [manifest_line(photo) for photo in photos] + [canonical_json(list(classes))]
-    return sha256_bytes("".join(f"{line}\n" for line in lines).encode())
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(f"{manifest_line(photo)}\n".encode())
+    return _with_classes(digest, classes)
 
 
 def load_manifest(folder: Path) -> Survey:
-    """Read the survey stored in ``folder``.
+    """Open the survey stored in ``folder``; its records are parsed when they are asked for.
 
     Raises:
-        InputError: a file is missing or not as written, or the digest does not match.
+        InputError: a file is missing, ``survey.json`` is not as written, or the digest does not match.
     """
-    head = _parse(folder / SURVEY_FILE, _read(folder / SURVEY_FILE), _SurveyFile)
+    head = parsed(_SurveyFile, _read(folder / SURVEY_FILE), where=str(folder / SURVEY_FILE))
     manifest = folder / MANIFEST_FILE
-    lines = _read(manifest).splitlines()
-    photos = tuple(_parse(manifest, line, PhotoRecord, line=number) for number, line in enumerate(lines, start=1))
-    survey = Survey(head.name, digest_of(photos, head.classes), tuple(head.classes), photos, head.boxes_per_class)
-    if survey.digest != head.digest or survey.as_dict() != head.model_dump(by_alias=True):
-        raise InputError("does not match survey.json: one of the two was changed", where=str(manifest), cure=_CURE)
+    records, digest = index_lines(manifest)
+    survey = Survey(
+        name=head.name,
+        digest=_with_classes(digest, head.classes),
+        classes=tuple(head.classes),
+        photos=records,
+        boxes_per_class=head.boxes_per_class,
+        flights=head.flights,
+        origin=Origin(head.source_format, head.created_at, head.ledger, tuple(head.losses), tuple(head.cures)),
+    )
+    sums = (len(records), sum(head.flights.values()), sum(head.boxes_per_class.values()))
+    if survey.digest != head.digest or sums != (head.photos, head.photos, head.boxes):
+        raise InputError("does not match survey.json: one of the two was changed", where=str(manifest), cure=CURE)
     return survey
 
 
-def _read(path: Path) -> str:
+def _with_classes(digest: Any, classes: Sequence[str]) -> str:
+    digest.update(f"{canonical_json(list(classes))}\n".encode())
+    return str(digest.hexdigest())
+
+
+def _read(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError("no survey here: the file is missing", where=str(path), cure=_CURE) from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text", where=str(path), cure=_CURE) from error
-
-
-def _parse(path: Path, text: str, model: type[_Model], *, line: int = 0) -> _Model:
-    where = f"{path}:{line}" if line else str(path)
-    try:
-        return model.model_validate(json.loads(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{field}: {first['msg']}", where=where, cure=_CURE) from error
-    except ValueError as error:
-        raise InputError("is not valid JSON", where=where, cure=_CURE) from error
+        raise InputError("no survey here: the file is missing", where=str(path), cure=CURE) from error
+    except OSError as error:
+        raise InputError(f"cannot be opened ({error.strerror})", where=str(path), cure="Make it readable") from error
