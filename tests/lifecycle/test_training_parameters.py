@@ -29,7 +29,9 @@ def test_every_survey_name_gives_a_group_that_sagemaker_takes(name):
 
 
 def test_options_become_parameters(context):
-    parameters = training_parameters(context, "harbour_2.b", {"epochs": 3, "weights": ""})
+    given = {"epochs": 3, "weights": "", "checks": ("dark=off", "tiny.min_side_px=10"), "max_warnings": 0}
+    parameters = training_parameters(context, "harbour_2.b", given)
+    assert (parameters["SurveyChecks"], parameters["MaxWarnings"]) == ("dark=off,tiny.min_side_px=10", 0)
     assert parameters["SurveyUri"].startswith("s3://")
     assert (parameters["Epochs"], parameters["Weights"]) == (3, "scratch")
     assert parameters["ModelPackageGroup"] == "overflight-harbour-2-b"
@@ -46,6 +48,7 @@ def test_a_relative_checkpoint_is_found_from_the_job_too(context, tmp_path, monk
     [
         pytest.param({"weights": "none.pt"}, InputError, "no such checkpoint", id="missing checkpoint"),
         pytest.param({"imgsz": 100}, UsageError, "multiple of 32", id="image size"),
+        pytest.param({"checks": ("darkness=off",)}, UsageError, "no check 'darkness'", id="unknown check"),
         pytest.param({"group": "my_group"}, UsageError, "package group's name", id="underscore in the group"),
     ],
 )

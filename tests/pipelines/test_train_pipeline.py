@@ -157,3 +157,15 @@ def test_without_cache_every_step_runs_anew(train_config):
 def test_settings_are_checked(train_config, change):
     with pytest.raises(ValidationError):
         TrainPipelineConfig.model_validate({**train_config.model_dump(), **change})
+
+
+def test_each_gate_gets_its_thresholds_and_no_other_step_does(train_definition):
+    """Changing a threshold must repeat the step of its gate only."""
+    gates = {"OVERFLIGHT_CHECKS": "Validate", "OVERFLIGHT_MAX_WARNINGS": "Validate", "OVERFLIGHT_MIN_MAP50": "Evaluate"}
+    found = {
+        (name, step)
+        for step, node in jobs(train_definition).items()
+        for name in node.get("Arguments", {}).get("Environment", {})
+        if name in gates
+    }
+    assert found == set(gates.items())

@@ -55,6 +55,8 @@ def run() -> None:
 @click.option("--split-by", type=click.Choice(["flight", "time-gap"]), help="What may not be torn apart.")
 @click.option("--tile", "tile_px", type=click.IntRange(64, 4096), help="Tile size for large photos (px).")
 @click.option("--overlap", "overlap_px", type=click.IntRange(0, 2048), help="Overlap of tiles (px).")
+@click.option("--set", "checks", multiple=True, metavar="CHECK=LEVEL", help="Change a check, e.g. dark=off.")
+@click.option("--max-warnings", type=click.IntRange(0), help="Gate: refuse a survey with more warnings (default: any).")
 @click.option("--min-map50", type=click.FloatRange(0, 1), help="Gate: refuse a model below this mAP50.")
 @click.option("--group", help="Model package group to register in (default: overflight-SURVEY).")
 @click.option("--no-wait", is_flag=True, help="Return as soon as the run has started.")
@@ -67,7 +69,8 @@ def train(app: App, /, *, survey: str, no_wait: bool, as_json: bool, **given: An
     from overflight.lifecycle.training import training_parameters
 
     context = app.context(default_role="data-scientist")
-    parameters = training_parameters(context, survey, {key: value for key, value in given.items() if value is not None})
+    chosen = {key: value for key, value in given.items() if value is not None and value != ()}
+    parameters = training_parameters(context, survey, chosen)
     arn = start_run(context, parameters)
     if not no_wait:
         with progress_view(as_json=as_json) as progress:

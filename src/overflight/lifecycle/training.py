@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from overflight.data.checks.catalogue import load_catalogue
 from overflight.errors import InputError, UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.surveys import show_survey
@@ -25,6 +26,8 @@ _PARAMETER_BY_OPTION = {
     "split_by": "SplitBy",
     "tile_px": "TilePx",
     "overlap_px": "OverlapPx",
+    "checks": "SurveyChecks",
+    "max_warnings": "MaxWarnings",
     "min_map50": "MinMap50",
     "group": "ModelPackageGroup",
 }
@@ -40,7 +43,7 @@ def training_parameters(context: Context, survey: str, given: dict[str, Any]) ->
 
     Raises:
         NotFoundError: there is no such survey.
-        UsageError: the group's name or the image size cannot be used.
+        UsageError: the group's name, the image size or a change of a check cannot be used.
         InputError: there is no such checkpoint on this machine.
     """
     version = show_survey(context, survey)
@@ -57,6 +60,9 @@ def training_parameters(context: Context, survey: str, given: dict[str, Any]) ->
             where=f"--imgsz {given['imgsz']}",
             cure=f"Try --imgsz {round(given['imgsz'] / STRIDE_PX) * STRIDE_PX}",
         )
+    if "checks" in given:
+        load_catalogue(given["checks"])
+        given["checks"] = ",".join(given["checks"])
     if "weights" in given:
         given["weights"] = _weights(given["weights"], local=context.is_local)
     parameters: dict[str, str | int | float] = {

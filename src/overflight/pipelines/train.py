@@ -43,7 +43,8 @@ _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 
 SURVEY = Parameter("SurveyUri")
-# Model "recipe" and the numbers 0 leave the choice to the recipe.
+# Model "recipe" and the numbers 0 leave the choice to the recipe. SurveyChecks changes severities and limits of the
+# checks (`dark=off,tiny.min_side_px=10`), "default" changes nothing; MaxWarnings -1 allows any number of warnings.
 MODEL = Parameter("Model", "String", "recipe")
 IMAGE_SIZE = Parameter("ImageSize", "Integer", 0)
 EPOCHS = Parameter("Epochs", "Integer", 0)
@@ -54,6 +55,8 @@ RECIPE = Parameter("Recipe", "String", "default")
 SPLIT_BY = Parameter("SplitBy", "String", "flight", ("flight", "time-gap"))
 TILE = Parameter("TilePx", "Integer", 640)
 OVERLAP = Parameter("OverlapPx", "Integer", 128)
+SURVEY_CHECKS = Parameter("SurveyChecks", "String", "default")
+MAX_WARNINGS = Parameter("MaxWarnings", "Integer", -1)
 MIN_MAP50 = Parameter("MinMap50", "Float", 0.5)
 MLFLOW_URI = Parameter("MlflowTrackingUri", "String", "off")
 MLFLOW_EXPERIMENT = Parameter("MlflowExperiment", "String", "overflight")
@@ -70,6 +73,8 @@ PARAMETERS = (
     SPLIT_BY,
     TILE,
     OVERLAP,
+    SURVEY_CHECKS,
+    MAX_WARNINGS,
     MIN_MAP50,
     MLFLOW_URI,
     MLFLOW_EXPERIMENT,
@@ -135,7 +140,7 @@ def train_pipeline(config: TrainPipelineConfig) -> Pipeline:
             _validate(config),
             ConditionStep(
                 name="CheckSurvey",
-                description="Only a survey without errors is trained on",
+                description="Only a survey that passes its checks is trained on",
                 conditions=(Comparison("Equals", JsonGet("Validate", "Decision", "passed"), right=True),),
                 if_steps=(_prepare(config), _train(config), _evaluate(config), _check_model(config)),
                 else_steps=(FailStep(name="FailSurvey", message=Join("", ("The survey was refused: ", reasons))),),
@@ -290,7 +295,7 @@ def _environment(step: str) -> dict[str, Value]:
 def _settings(step: str) -> dict[str, Value]:
     """Settings of a processing job, as text: the service takes no numbers in an environment.
 
-    The gate's threshold goes to the evaluation alone, so that changing it repeats neither preparation nor training.
+    A gate's thresholds go to its own step alone, so that changing them repeats neither preparation nor training.
     """
     settings = {
         "OVERFLIGHT_SPLIT_BY": SPLIT_BY,
@@ -298,6 +303,9 @@ def _settings(step: str) -> dict[str, Value]:
         "OVERFLIGHT_OVERLAP_PX": OVERLAP,
         "OVERFLIGHT_SEED": SEED,
     }
+    if step == "Validate":
+        gate = {"CHECKS": SURVEY_CHECKS, "MAX_WARNINGS": MAX_WARNINGS, "IMGSZ": IMAGE_SIZE, "RECIPE": RECIPE}
+        settings |= {f"OVERFLIGHT_{name}": value for name, value in gate.items()}
     if step == "Evaluate":
         settings["OVERFLIGHT_MIN_MAP50"] = MIN_MAP50
     return {name: as_text(value) for name, value in settings.items()}
