@@ -1,54 +1,31 @@
 """What one photograph's file says: digest, header, metadata and, where it was decoded, measures of its pixels.
 
-The values are facts; what is too dark or too blurred is decided by ``overflight.data.checks``. It does not know labels.
+The values are facts; what is too dark or too blurred is decided by ``overflight.data.checks``. A file that cannot be
+used is a fact too (``fault``), never an exception. It does not know labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
+from overflight.data.files import SourceFiles
+from overflight.data.metadata import PhotoMetadata, metadata_of
+from overflight.data.pixel_facts import PixelFacts, pixel_facts
+from overflight.errors import InputError
+from overflight.imaging.header import Header, read_header
 
-from overflight.data.metadata import PhotoMetadata
-from overflight.imaging.header import Header
+__all__ = ["MAX_PHOTO_BYTES", "PhotoFacts", "PixelFacts", "Progress", "photo_facts", "read_facts"]
 
+MAX_PHOTO_BYTES = 1_000_000_000
+MAX_WORKERS = 8
+SAID_AT_MOST = 200
 
-@dataclass(frozen=True)
-class PixelFacts:
-    """Measures of the decoded picture; luma is 0..255 (BT.601).
-
-    Attributes:
-        mean_luma: Mean brightness.
-        contrast: Standard deviation of luma.
-        p1_luma: 1st percentile of luma.
-        p99_luma: 99th percentile of luma.
-        dark_share: Share of pixels with luma <= 5, 0..1.
-        bright_share: Share of pixels with luma >= 250, 0..1.
-        sharpness: Variance of the Laplacian at a longer side of 1024 px.
-        noise_sigma: Standard deviation of noise (Immerkaer 1996), in grey levels.
-        entropy_bits: Entropy of the luma histogram, 0..8.
-        saturation: Mean HSV saturation, 0..255.
-        illumination: (brightest - darkest cell of a 4 x 4 grid of mean luma) / 255, 0..1.
-        haze: Mean of the dark channel (minimum of RGB over 15 x 15 px at 256 px) / 255, 0..1.
-        phash: 64-bit perceptual hash (DCT) of the upright picture.
-        thumb: (32, 32) uint8 luma, for correlations.
-    """
-
-    mean_luma: float
-    contrast: float
-    p1_luma: float
-    p99_luma: float
-    dark_share: float
-    bright_share: float
-    sharpness: float
-    noise_sigma: float
-    entropy_bits: float
-    saturation: float
-    illumination: float
-    haze: float
-    phash: int
-    thumb: NDArray[np.uint8] = field(repr=False)
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -79,3 +56,86 @@ class PhotoFacts:
     def size_wh_px(self) -> tuple[int, int] | None:
         """Width and height of the upright photograph."""
         return None if self.header is None else (self.header.width_px, self.header.height_px)
+
+
+def photo_facts(data: bytes, *, key: str, decode: bool) -> PhotoFacts:
+    """Facts of a photograph from its whole file; never raises on a broken one.
+
+    Args:
+        data: The file.
+        key: Its path relative to the source's root.
+        decode: Also decode it and measure its pixels.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    facts = PhotoFacts(key, len(data), digest, header=None, metadata=PhotoMetadata())
+    if not data:
+        return replace(facts, fault="zero-bytes", fault_what="the file is empty")
+    try:
+        header = read_header(data)
+    except InputError as error:
+        return _with_fault(facts, error)
+    facts = replace(facts, header=header, metadata=metadata_of(header))
+    if not decode:
+        return facts
+    try:
+        return replace(facts, pixels=pixel_facts(data, header, where=key))
+    except InputError as error:
+        return _with_fault(facts, error)
+    except MemoryError:
+        what = f"{header.width_px}x{header.height_px} px do not fit into memory"
+        return replace(facts, fault="unreadable", fault_what=what)
+
+
+def read_facts(
+    files: SourceFiles,
+    keys: Sequence[str],
+    *,
+    decode: bool,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, PhotoFacts]:
+    """Facts by photo key, in the order of ``keys``, whatever the number of threads.
+
+    At most ``workers`` files are in memory at a time. A file that cannot be opened, or is no longer there, has a fault.
+
+    Args:
+        files: Where the keys are.
+        keys: Photographs to read.
+        decode: Also decode them and measure their pixels.
+        workers: Threads; by default one per processor, at most 8.
+        progress: Called with (photographs done, photographs in all) from the calling thread.
+    """
+    found: dict[str, PhotoFacts] = {}
+    threads = max(1, min(workers or min(os.cpu_count() or 1, MAX_WORKERS), len(keys) or 1))
+    waiting: deque[Future[PhotoFacts]] = deque()
+
+    def take() -> None:
+        facts = waiting.popleft().result()
+        found[facts.key] = facts
+        if progress is not None:
+            progress(len(found), len(keys))
+
+    with ThreadPoolExecutor(threads) as pool:
+        for key in keys:
+            # Two per thread keep all busy while the oldest is waited for; only their small results wait.
+            if len(waiting) >= 2 * threads:
+                take()
+            waiting.append(pool.submit(_of_file, files, key, decode=decode))
+        while waiting:
+            take()
+    return found
+
+
+def _of_file(files: SourceFiles, key: str, *, decode: bool) -> PhotoFacts:
+    try:
+        data = files.read(key, max_bytes=MAX_PHOTO_BYTES)
+    except InputError as error:
+        facts = PhotoFacts(key, 0, "", header=None, metadata=PhotoMetadata())
+        return replace(facts, fault="unreadable", fault_what=error.what)
+    return photo_facts(data, key=key, decode=decode)
+
+
+def _with_fault(facts: PhotoFacts, error: InputError) -> PhotoFacts:
+    what = str(error.what)[:SAID_AT_MOST]
+    code = "truncated" if "cut off" in what else "unreadable"
+    return replace(facts, fault=code, fault_what=what.removeprefix("unreadable image: "))
