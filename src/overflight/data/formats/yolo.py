@@ -1,37 +1,217 @@
-"""YOLO text labels: one line ``class cx cy w h`` per box, centre and size as fractions 0..1 of the upright photograph.
+"""YOLO labels: one text file per photograph, one line per box, fractions 0..1 of the upright photograph.
 
-The reader is strict: every line it cannot take as it stands becomes a finding with file, line and cure; nothing is
-guessed. A byte order mark, CRLF and blank lines are harmless and only counted. It also reads class names from the
-files that accompany such labels. It knows nothing of photographs beyond their names. Format:
-docs.ultralytics.com/datasets/detect.
+Reads and writes ``class cx cy w h`` (format ``yolo``) and ``class`` with four corners (``yolo-obb``); sets of polygons
+are read as their boxes. :func:`read_labels` is the strict face of the same parser for labels that the project wrote
+itself: there every box is judged as well. Nothing is guessed, and every line ends as a box or with a reason. It knows
+nothing of photographs beyond names and sizes. Formats: docs.ultralytics.com/datasets (detect, obb, segment).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePosixPath
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from overflight.data.files import SourceFiles
 from overflight.data.findings import Finding, Severity
+from overflight.data.formats import yolo_layout as layout
+from overflight.data.formats import yolo_text as text
+from overflight.data.formats.labels import LabelSet, PhotoLabels, RefusedBox, xyxy_of_corners
+from overflight.data.formats.sniffed import Sniffed
+from overflight.data.formats.yolo_names import find_class_names, is_class_file, read_class_names
+from overflight.data.formats.yolo_write import format_labels, fractions_from_xyxy_px, write, write_obb
 from overflight.errors import InputError
-from overflight.imaging.boxes import Boxes, cxcywh_from_xyxy, xyxy_from_cxcywh
+from overflight.imaging.boxes import Boxes, xyxy_from_cxcywh
+
+__all__ = [
+    "LabelFile",
+    "format_labels",
+    "fractions_from_xyxy_px",
+    "read",
+    "read_class_names",
+    "read_labels",
+    "sniff",
+    "write",
+    "write_obb",
+    "xyxy_px_from_rows",
+]
 
 TOLERANCE = 1e-6
 OVERHANG_TOLERATED = 0.005
-DECIMALS = 8
-CLASS_FILES = ("classes.txt", "obj.names")
+MAX_FILE_BYTES = 64_000_000
+SAMPLED = 50
+_TEXT_CURE = "Save it as plain text (UTF-8): one line `class cx cy w h` per box"
+_NAMES: dict[str, str] = {"detect": "yolo", "obb": "yolo-obb", "segment": "yolo"}
 
-_COLUMN_HINTS = {
-    4: "The class is missing: write `class cx cy w h`",
-    6: "A sixth column looks like a score: give labels, not predictions",
-    9: "Nine columns look like oriented boxes: convert them to `class cx cy w h`",
-}
+
+def sniff(files: SourceFiles) -> Sniffed | None:
+    """Whether the folder holds YOLO labels; looks at names and at the first lines of a few files."""
+    keys = layout.label_files(files)
+    if not keys:
+        return None
+    claimed = layout.pair(files, keys).labels
+    mine = set(claimed.values())
+    ordered = [*(key for key in keys if key in mine), *(key for key in keys if key not in mine)]
+    seen = list(layout.samples(files, ordered))
+    kinds = Counter(kind for _, kind in seen if kind in text.FORMS)
+    if seen and not kinds:
+        return None
+    if not seen:
+        if not any(is_class_file(key) or key.endswith("data.yaml") for key in files.others):
+            return None
+        return Sniffed("yolo", keys, f"{len(keys)} empty text files named like photos, first: {ordered[0]}")
+    kind = kinds.most_common(1)[0][0]
+    first = next(key for key, found in seen if found == kind)
+    evidence = f"{_count(len(keys), 'text file')} with lines `{text.FORMS[kind]}` in numbers, first: {first}"
+    if not claimed:
+        evidence += " (none has the name of a photo)"
+    return Sniffed(_NAMES[kind], keys, evidence)
+
+
+def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
+    """Read a source; see ``overflight.data.formats`` for what all readers promise.
+
+    Whether its lines are boxes, oriented boxes or polygons is decided for the set as a whole by the columns of all of
+    them; lines of another kind are refused one by one.
+
+    Args:
+        files: The source.
+        sizes: Width and height in pixels of the upright photographs, by key.
+        labels: Keys of the label files.
+
+    Raises:
+        InputError: no label file, or no names of classes.
+    """
+    if not labels:
+        cure = "Put one text file per photograph into labels/, beside images/"
+        raise InputError("no label files found", where=str(files.root), cure=cure)
+    classes, _, class_findings = find_class_names(files)
+    pairs = layout.pair(files, labels)
+    sampled = layout.samples(files, islice(pairs.labels.values(), 1000), at_most=SAMPLED)
+    kind = text.kind_of(Counter({"detect": 5, "obb": 9, "segment": 7}.get(found, 0) for _, found in sampled))
+    draft = _read_pairs(files, sizes, pairs=pairs, kind=kind, classes=len(classes))
+    decided = text.kind_of(draft.columns)
+    if decided != kind:
+        kind = decided
+        draft = _read_pairs(files, sizes, pairs=pairs, kind=kind, classes=len(classes))
+    findings = [*class_findings, *draft.findings, *_missing(pairs)]
+    refused = draft.refused
+    for key in pairs.unpaired:
+        orphan = _orphan(files, key, taken=pairs.labels)
+        findings.append(orphan.finding)
+        refused.append(orphan)
+    return LabelSet(
+        format=_NAMES[kind],
+        classes=classes,
+        photos=draft.photos,
+        refused=tuple(refused),
+        findings=tuple(findings),
+        losses=_losses(draft, kind),
+    )
+
+
+@dataclass
+class _Draft:
+    photos: dict[str, PhotoLabels] = field(default_factory=dict)
+    refused: list[RefusedBox] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    columns: Counter[int] = field(default_factory=Counter)
+
+
+def _read_pairs(
+    files: SourceFiles,
+    sizes: Mapping[str, tuple[int, int]],
+    *,
+    pairs: layout.Pairs,
+    kind: text.Kind,
+    classes: int,
+) -> _Draft:
+    draft = _Draft()
+    for photo, key in pairs.labels.items():
+        data, error = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
+        if error is not None:
+            draft.findings.append(Finding("error", "damaged", key, error.what, error.cure, photo))
+            continue
+        size = sizes.get(photo)
+        if size is None:
+            _refuse_all(draft, data, key=key, photo=photo)
+            continue
+        try:
+            lines = text.parse(data, kind=kind, classes=classes)
+        except UnicodeDecodeError:
+            finding = Finding("error", "damaged", key, "is not UTF-8 text", _TEXT_CURE, photo)
+            draft.findings.append(finding)
+            draft.refused.append(RefusedBox(finding, max(1, text.count_lines(data))))
+            continue
+        draft.columns.update(lines.columns)
+        draft.photos[photo] = _labels_of(lines, kind=kind, size=size, key=key)
+        for line in lines.refused:
+            finding = Finding("error", line.code, f"{key}:{line.number}", line.what, line.cure, photo)
+            draft.refused.append(RefusedBox(finding, raw=line.raw))
+    return draft
+
+
+def _labels_of(lines: text.Lines, *, kind: text.Kind, size: tuple[int, int], key: str) -> PhotoLabels:
+    if kind == "obb":
+        corners = text.corners_px(lines.values, size_wh_px=size)
+        boxes = xyxy_of_corners(corners) if len(corners) else np.zeros((0, 4))
+        return PhotoLabels(size, lines.class_ids, boxes, lines.numbers, key, corners_px=corners)
+    boxes = text.xyxy_px(lines.values, kind=kind, size_wh_px=size)
+    return PhotoLabels(size, lines.class_ids, boxes, lines.numbers, key)
+
+
+def _refuse_all(draft: _Draft, data: bytes, *, key: str, photo: str) -> None:
+    """Lines of a photograph without a size: fractions of nothing."""
+    count = text.count_lines(data)
+    if count:
+        what = f"{_count(count, 'line')} without a size: the photo cannot be read"
+        finding = Finding("error", "unreadable-photo", key, what, "Copy the photograph again from the card", photo)
+        draft.refused.append(RefusedBox(finding, count))
+
+
+def _missing(pairs: layout.Pairs) -> list[Finding]:
+    found = []
+    for photo, key in pairs.missing.items():
+        cure = f"Add {key}; an empty file means that there is nothing to see"
+        found.append(Finding("error", "missing-labels", photo, "has no label file", cure, photo))
+    for photo, other in pairs.shared.items():
+        what = f"shares its label file with {other} ({pairs.labels[other]})"
+        found.append(Finding("error", "shared-labels", photo, what, "Rename one of the two", photo))
+    return found
+
+
+def _orphan(files: SourceFiles, key: str, *, taken: Mapping[str, str]) -> RefusedBox:
+    data, error = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
+    if error is not None:
+        return RefusedBox(Finding("error", "damaged", key, error.what, error.cure), 0)
+    count = text.count_lines(data)
+    holds = f"it holds {_count(count, 'line')}" if count else "it is empty"
+    alike = files.similar(PurePosixPath(key).name)
+    if alike is not None and alike.key not in taken:
+        what = f"no photo belongs to this label file ({holds}), but {alike.key} has nearly its name"
+        cure = f"Rename it to {layout.places(alike.key)[0]}.txt if it is meant for that photo"
+        return RefusedBox(Finding("error", "name-differs", key, what, cure), count)
+    what = f"no photo belongs to this label file ({holds})"
+    return RefusedBox(Finding("warning", "orphan-labels", key, what, "Add the photo or remove the labels"), count)
+
+
+def _losses(draft: _Draft, kind: text.Kind) -> tuple[str, ...]:
+    if kind != "segment":
+        return ()
+    count = sum(len(labels) for labels in draft.photos.values())
+    return (f"{_count(count, 'polygon')} became the upright boxes around them",)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+# --- the strict face, for labels in stored surveys and data sets
 
 
 @dataclass(frozen=True)
@@ -62,33 +242,27 @@ def read_labels(data: bytes, *, classes: int, where: str, photo: str = "") -> La
         where: Name for findings.
         photo: Photo the findings belong to.
     """
-    bom = data.startswith(b"\xef\xbb\xbf")
     try:
-        text = data.decode("utf-8-sig")
+        lines = text.parse(data, kind="detect", classes=classes)
     except UnicodeDecodeError:
-        cure = "Save it as plain text: one line `class cx cy w h` per box"
-        return LabelFile(
-            np.zeros((0, 5)), (Finding("error", "not-text", where, "is not UTF-8 text", cure, photo),), has_bom=bom
-        )
-    rows: dict[tuple[float, ...], int] = {}
-    findings: list[Finding] = []
-    blank = 0
-    lines = text.splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            blank += 1
-            continue
-        row, problem = _read_line(line, classes=classes)
-        if problem is None and row in rows:
-            problem = _Problem("warning", "duplicate", f"repeats line {rows[row]}", "It is used once; remove it")
-        elif row is not None:
-            rows[row] = number
-        if problem is not None:
-            findings.append(
-                Finding(problem.severity, problem.code, f"{where}:{number}", problem.what, problem.cure, photo)
-            )
-    array = np.array(list(rows), dtype=np.float64).reshape(-1, 5)
-    return LabelFile(array, tuple(findings), blank, bom, "\r\n" in text)
+        finding = Finding("error", "not-text", where, "is not UTF-8 text", _TEXT_CURE, photo)
+        return LabelFile(np.zeros((0, 5)), (finding,), has_bom=data.startswith(b"\xef\xbb\xbf"))
+    rows = np.column_stack([lines.class_ids, lines.values])
+    problems = {line.number: _Problem("error", line.code, line.what, line.cure) for line in lines.refused}
+    if not _all_fine(rows):
+        rows, more = _judge(rows, lines.numbers)
+        problems |= more
+    findings = tuple(
+        Finding(problem.severity, problem.code, f"{where}:{number}", problem.what, problem.cure, photo)
+        for number, problem in sorted(problems.items())
+    )
+    return LabelFile(rows, findings, lines.blank, lines.has_bom, lines.has_crlf)
+
+
+def xyxy_px_from_rows(rows: NDArray[np.float64], *, width_px: int, height_px: int) -> Boxes:
+    """Corners (N, 4) in pixels from label rows (N, 5), cut at the photograph's border."""
+    scale = np.array([width_px, height_px, width_px, height_px], dtype=np.float64)
+    return np.clip(xyxy_from_cxcywh(rows[:, 1:5]), 0, 1) * scale
 
 
 @dataclass(frozen=True)
@@ -99,36 +273,29 @@ class _Problem:
     cure: str
 
 
-def _read_line(line: str, *, classes: int) -> tuple[tuple[float, ...] | None, _Problem | None]:
-    fields = line.split()
-    if len(fields) != 5:
-        hint = _COLUMN_HINTS.get(len(fields), "Write `class cx cy w h`")
-        if len(fields) > 6 and len(fields) % 2 == 1 and len(fields) != 9:
-            hint = "That looks like a polygon: convert it to its box `class cx cy w h`"
-        return None, _Problem("error", "columns", f"{len(fields)} columns where 5 are needed", hint)
-    bad = next((field for field in fields if not _is_number(field)), None)
-    if bad is not None:
-        return None, _Problem("error", "not-a-number", f"{bad[:40]!r} is not a number", "Write a decimal number")
-    values = [float(field) for field in fields]
-    if not all(math.isfinite(value) for value in values):
-        return None, _Problem("error", "not-finite", "holds NaN or infinity", "Draw this box again or remove the line")
-    problem = _check_class(fields[0], classes=classes) or _check_box(values[1:])
-    if problem is not None and problem.severity == "error":
-        return None, problem
-    return tuple(values), problem
+def _all_fine(rows: NDArray[np.float64]) -> bool:
+    if not len(rows):
+        return True
+    boxes = rows[:, 1:5]
+    corners = xyxy_from_cxcywh(boxes)
+    fine = boxes.max() <= 1 + TOLERANCE and boxes[:, 2:].min() > 0 and boxes[:, :2].min() >= -TOLERANCE
+    fine = fine and corners.min() >= -TOLERANCE and corners.max() <= 1 + TOLERANCE
+    return bool(fine) and len(set(map(tuple, rows.tolist()))) == len(rows)
 
 
-def _check_class(field: str, *, classes: int) -> _Problem | None:
-    if not field.isascii() or not field.isdigit():
-        return _Problem("error", "class-not-integer", f"class {field[:40]!r} is not a whole number", "Write its index")
-    if float(field) >= classes:
-        return _Problem(
-            "error",
-            "unknown-class",
-            f"class {field[:40].lstrip('0')} is not known (there are {classes}: 0 to {classes - 1})",
-            "Add its name to the list of classes or correct the line",
-        )
-    return None
+def _judge(rows: NDArray[np.float64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.float64], dict[int, _Problem]]:
+    """Rows that can be used, once each, and the problems by line."""
+    kept: dict[tuple[float, ...], int] = {}
+    problems: dict[int, _Problem] = {}
+    for number, row in zip(numbers.tolist(), map(tuple, rows.tolist()), strict=True):
+        problem = _check_box(row[1:])
+        if problem is None and row in kept:
+            problem = _Problem("warning", "duplicate", f"repeats line {kept[row]}", "It is used once; remove it")
+        elif problem is None or problem.severity == "warning":
+            kept[row] = number
+        if problem is not None:
+            problems[number] = problem
+    return np.array(list(kept), dtype=np.float64).reshape(-1, 5), problems
 
 
 def _check_box(cxcywh: Sequence[float]) -> _Problem | None:
@@ -154,94 +321,3 @@ def _check_box(cxcywh: Sequence[float]) -> _Problem | None:
 
 def _shown(cxcywh: Sequence[float]) -> str:
     return " ".join(f"{value:g}" for value in cxcywh)
-
-
-def _is_number(field: str) -> bool:
-    if "_" in field:  # Python's own spelling of 1_000 is not anybody's label
-        return False
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
-def format_labels(class_ids: NDArray[np.integer], cxcywh: Boxes) -> str:
-    """Label text of N boxes: class ids (N,) and fractions ``cx cy w h`` (N, 4), 8 decimals (0.001 px in 100,000)."""
-    pairs = zip(class_ids.tolist(), cxcywh.tolist(), strict=True)
-    return "".join(f"{index} " + " ".join(f"{value:.{DECIMALS}f}" for value in box) + "\n" for index, box in pairs)
-
-
-def xyxy_px_from_rows(rows: NDArray[np.float64], *, width_px: int, height_px: int) -> Boxes:
-    """Corners (N, 4) in pixels from label rows (N, 5), cut at the photograph's border."""
-    scale = np.array([width_px, height_px, width_px, height_px], dtype=np.float64)
-    return np.clip(xyxy_from_cxcywh(rows[:, 1:5]), 0, 1) * scale
-
-
-def fractions_from_xyxy_px(xyxy_px: Boxes, *, width_px: int, height_px: int) -> Boxes:
-    """Fractions ``cx cy w h`` (N, 4) from corners (N, 4) in pixels."""
-    return cxcywh_from_xyxy(xyxy_px / np.array([width_px, height_px, width_px, height_px], dtype=np.float64))
-
-
-def read_class_names(root: Path) -> tuple[str, ...]:
-    """Names of the classes of the survey in ``root``, by index.
-
-    Looks for ``data.yaml`` (or the only other YAML file that has ``names``), then ``classes.txt`` or ``obj.names``
-    (also in ``labels/``), then a single ``*.names``.
-
-    Raises:
-        InputError: no such file, unreadable, not one name per index, empty or repeated names.
-    """
-    yaml_files = sorted([*root.glob("*.yaml"), *root.glob("*.yml")], key=lambda path: (path.stem != "data", path.name))
-    for path in yaml_files:
-        document = _read_yaml(path)
-        if isinstance(document, dict) and "names" in document:
-            return _checked(_names_by_index(document["names"], path), path)
-    folders = (root, root / "labels")
-    texts = [folder / name for folder in folders for name in CLASS_FILES] + sorted(root.glob("*.names"))
-    for path in texts:
-        if path.is_file():
-            try:
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
-            except UnicodeDecodeError as error:
-                raise InputError("is not UTF-8 text", where=str(path), cure="Write one class name per line") from error
-            while lines and not lines[-1].strip():
-                lines.pop()
-            return _checked([line.strip() for line in lines], path)
-    raise InputError(
-        "no names of classes found (data.yaml or classes.txt)",
-        where=str(root),
-        cure="Put a file classes.txt with one class name per line beside images/ and labels/",
-    )
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = str(path) if line is None else f"{path}:{line + 1}"
-        raise InputError(
-            "is not valid YAML", where=where, cure="Correct the file, or use classes.txt instead"
-        ) from error
-
-
-def _names_by_index(names: Any, path: Path) -> list[str]:
-    if isinstance(names, dict):
-        if sorted(names, key=str) != sorted(range(len(names)), key=str):
-            raise InputError(
-                f"the keys of `names` are not 0 to {len(names) - 1}", where=str(path), cure="Number the classes from 0"
-            )
-        names = [names[index] for index in range(len(names))]
-    if not isinstance(names, list):
-        raise InputError("`names` is neither a list nor a mapping", where=str(path), cure="Write `names: [car, boat]`")
-    return [str(name).strip() for name in names]
-
-
-def _checked(names: list[str], path: Path) -> tuple[str, ...]:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if not names or not all(names):
-        raise InputError("a class has no name", where=str(path), cure="Give every class a name")
-    if repeated:
-        raise InputError(f"the class name {repeated[0]!r} is used twice", where=str(path), cure="Use different names")
-    return tuple(names)

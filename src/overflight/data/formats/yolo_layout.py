@@ -1,0 +1,175 @@
+"""Which label file belongs to which photograph, and which text files are labels at all.
+
+Understands ``images/`` + ``labels/`` with any sub-folders, ``<split>/images`` + ``<split>/labels``, ``JPEGImages/`` +
+``labels/``, and labels beside the photographs. It looks at names, and at the first lines of text files that no
+photograph claims.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from overflight.data.files import IMAGE_FOLDERS, OTHER_SUFFIXES, PHOTO_SUFFIXES, SourceFiles
+from overflight.data.formats.yolo_names import is_class_file
+from overflight.data.formats.yolo_text import is_polygon
+from overflight.errors import InputError
+
+LABELS = "labels"
+PEEK_BYTES = 65_536
+PEEKED_AT_MOST = 200
+
+_NOT_LABELS = frozenset(
+    "classes.txt readme.txt license.txt licence.txt notes.txt train.txt val.txt valid.txt test.txt trainval.txt".split()  # noqa: SIM905 - readable
+)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Photographs and label files.
+
+    Attributes:
+        labels: Key of the label file by photo key.
+        missing: Where the label file of each photograph without one is expected, by photo key.
+        shared: Photographs whose label file belongs to another one already: that one, by photo key.
+        unpaired: Text files that no photograph claims, sorted.
+    """
+
+    labels: dict[str, str]
+    missing: dict[str, str]
+    shared: dict[str, str]
+    unpaired: tuple[str, ...]
+
+
+def pair(files: SourceFiles, labels: Iterable[str]) -> Pairs:
+    """Find the label file of each photograph among ``labels`` (keys)."""
+    by_stem: dict[str, str] = {}
+    for key in labels:
+        if key.lower().endswith(".txt"):
+            stem = key[:-4]
+            if stem not in by_stem or key.endswith(".txt"):
+                by_stem[stem] = key
+    has_root = any(key.startswith(f"{LABELS}/") for key in by_stem)
+    found: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for photo in files.photos:
+        stems = places(photo.key, has_root=has_root)
+        file = next((by_stem[stem] for stem in stems if stem in by_stem), None)
+        if file is None:
+            missing[photo.key] = f"{stems[0]}.txt"
+        elif owner.setdefault(file, photo.key) != photo.key:
+            shared[photo.key] = owner[file]
+        else:
+            found[photo.key] = file
+    unpaired = sorted(key for key in labels if key not in owner)
+    return Pairs(found, missing, shared, tuple(unpaired))
+
+
+def places(photo_key: str, *, has_root: bool = True) -> list[str]:
+    """Where the labels of a photograph may be, without ``.txt``, the usual place first."""
+    stem = photo_key[: photo_key.rindex(".")]
+    parts = stem.split("/")
+    at = next((index for index in range(len(parts) - 2, -1, -1) if parts[index] in IMAGE_FOLDERS), None)
+    if at is not None:
+        return ["/".join([*parts[:at], LABELS, *parts[at + 1 :]]), stem]
+    return [f"{LABELS}/{stem}", stem] if has_root else [stem]
+
+
+def label_files(files: SourceFiles) -> tuple[str, ...]:
+    """Keys of the text files that are YOLO labels by place or content, sorted.
+
+    Those of photographs count whatever they hold. Others count in a folder of labels unless their name or content says
+    that they are something else, and elsewhere if they start like labels (looked into: at most 200).
+    """
+    texts = [key for key in files.others if key.lower().endswith(".txt") and not is_class_file(key)]
+    pairs = pair(files, texts)
+    found = list(pairs.labels.values())
+    folders = {_folder(key) for key in found}
+    peeked = 0
+    for key in pairs.unpaired:
+        if PurePosixPath(key).name.lower() in _NOT_LABELS:
+            continue
+        look = ""
+        if peeked < PEEKED_AT_MOST:
+            peeked += 1
+            look = what_is(peek(files, key))
+        at_home = LABELS in PurePosixPath(key).parts[:-1] or _folder(key) in folders
+        if look in {"detect", "obb", "segment"}:
+            found.append(key)
+            folders.add(_folder(key))
+        elif at_home and look != "list":
+            found.append(key)
+    return tuple(sorted(found))
+
+
+def samples(files: SourceFiles, keys: Iterable[str], *, at_most: int = 5) -> Iterator[tuple[str, str]]:
+    """The first label files that hold something: key and what their lines are."""
+    left, tries = at_most, 1000
+    for key in keys:
+        if not left or not tries:
+            return
+        tries -= 1
+        data = peek(files, key)
+        if data.strip():
+            left -= 1
+            yield key, what_is(data)
+
+
+def what_is(data: bytes) -> str:
+    """``detect``, ``obb``, ``segment``, ``list`` (of photographs), ``empty`` or ``other``, by the first lines."""
+    lines = [line for line in data.decode("utf-8-sig", errors="replace").splitlines()[:100] if line.strip()]
+    if not lines:
+        return "empty"
+    votes = Counter(_what_is(line) for line in lines)
+    kind, count = votes.most_common(1)[0]
+    return kind if count * 2 >= len(lines) else "other"
+
+
+def peek(files: SourceFiles, key: str) -> bytes:
+    """The whole lines at the beginning of a file; nothing when it cannot be opened."""
+    try:
+        with files.path(key).open("rb") as handle:
+            data = handle.read(PEEK_BYTES)
+    except OSError:
+        return b""
+    return data if len(data) < PEEK_BYTES else data[: data.rfind(b"\n") + 1]
+
+
+def read_labels_file(files: SourceFiles, key: str, *, max_bytes: int) -> tuple[bytes, InputError | None]:
+    """Bytes of a label file, or why there are none."""
+    try:
+        return files.read(key, max_bytes=max_bytes), None
+    except InputError as error:
+        return b"", error
+
+
+def _what_is(line: str) -> str:
+    fields = line.split()
+    if fields[0].isascii() and fields[0].isdigit() and all(_is_number(one) for one in fields):
+        columns = len(fields)
+        if columns == 5:
+            return "detect"
+        inside = all(-1 <= float(one) <= 2 for one in fields[1:])
+        if columns == 9:
+            return "obb" if inside else "other"
+        if is_polygon(columns):
+            return "segment" if inside else "other"
+        return "other"
+    suffix = PurePosixPath(line.strip()).suffix.lower()
+    return "list" if suffix in PHOTO_SUFFIXES or suffix in OTHER_SUFFIXES else "other"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]

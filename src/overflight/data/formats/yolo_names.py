@@ -1,0 +1,222 @@
+"""Names of the classes that accompany YOLO labels: ``data.yaml``, ``classes.txt``, ``obj.names``.
+
+YAML is read as plain text values (``no`` is a name, not a truth value), without aliases and with limits on size and
+depth, so that no file can take the machine's memory. It knows no labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from overflight.data.files import SourceFiles
+from overflight.data.findings import Finding
+from overflight.errors import InputError
+
+CLASS_FILES = ("classes.txt", "obj.names")
+MAX_YAML_BYTES = 1_000_000
+MAX_TEXT_BYTES = 10_000_000
+MAX_DEPTH = 20
+
+_CURE = "Correct the file, or use classes.txt instead"
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml where PyYAML was built with it
+
+
+def read_class_names(root: Path) -> tuple[str, ...]:
+    """Names of the classes of the survey in ``root``, by index.
+
+    Looks for ``data.yaml`` (or the only other YAML file that has ``names``), then ``classes.txt`` or ``obj.names``
+    (also in ``labels/``), then a single ``*.names``.
+
+    Raises:
+        InputError: no such file, unreadable, not one name per index, empty or repeated names.
+    """
+    for path in _beside(root):
+        names = names_in(path, where=str(path))
+        if names is not None:
+            return names
+    raise _no_names(str(root))
+
+
+def find_class_names(files: SourceFiles) -> tuple[tuple[str, ...], str, tuple[Finding, ...]]:
+    """Names of the classes of a source, the file they are from, and findings about files that say otherwise.
+
+    Files in the folder itself and in its ``labels`` folders come first; only without them those further below.
+
+    Raises:
+        InputError: no file with names that can be used.
+    """
+    keys = _named_files(files)
+    near = [key for key in keys if _is_near(key)]
+    found: list[tuple[tuple[str, ...], str]] = []
+    findings: list[Finding] = []
+    for group in (near, [key for key in keys if key not in set(near)]):
+        for key in group:
+            try:
+                names = names_in(files.path(key), where=key)
+            except InputError as error:
+                findings.append(Finding("error", "class-names", error.where or key, error.what, error.cure))
+                continue
+            if names is not None:
+                found.append((names, key))
+        if found:
+            break
+    if not found and findings:
+        raise InputError(findings[0].what, where=findings[0].where, cure=findings[0].cure)
+    if not found:
+        raise _no_names(str(files.root))
+    names, source = found[0]
+    for other, key in found[1:]:
+        if other != names:
+            what = f"names other classes than {source} ({_difference(names, other)})"
+            findings.append(Finding("error", "class-names", key, what, "Make them equal or remove the wrong one"))
+    return names, source, tuple(findings)
+
+
+def is_class_file(key: str) -> bool:
+    """Whether a file of this name holds names of classes instead of labels."""
+    name = PurePosixPath(key).name.lower()
+    return name in CLASS_FILES or name.endswith(".names")
+
+
+def names_in(path: Path, *, where: str) -> tuple[str, ...] | None:
+    """Names of the classes in one file; None for a YAML file without ``names``.
+
+    Raises:
+        InputError: unreadable, not one name per index, empty or repeated names.
+    """
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        document = read_yaml(path, where=where)
+        if not isinstance(document, dict) or "names" not in document:
+            return None
+        return _checked(_by_index(document["names"], where), where)
+    try:
+        lines = _bytes(path, where=where, limit=MAX_TEXT_BYTES).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8 text", where=where, cure="Write one class name per line") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return _checked([line.strip() for line in lines], where)
+
+
+def read_yaml(path: Path, *, where: str) -> Any:
+    """A YAML file as dicts, lists and texts.
+
+    Raises:
+        InputError: it cannot be opened, is too large, not YAML, too deep, has aliases or the same key twice.
+    """
+    data = _bytes(path, where=where, limit=MAX_YAML_BYTES)
+    try:
+        node = yaml.compose(data.decode("utf-8-sig"), Loader=_LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        place = where if line is None else f"{where}:{line + 1}"
+        raise InputError("is not valid YAML", where=place, cure=_CURE) from error
+    return None if node is None else _plain(node, set(), where=where)
+
+
+def _plain(node: Any, seen: set[int], *, where: str, depth: int = 0) -> Any:
+    """A node of YAML as Python values; every node is met once, so that aliases cannot multiply."""
+    place = f"{where}:{node.start_mark.line + 1}"
+    if id(node) in seen:
+        raise InputError("refers to another place with an alias (*)", where=place, cure="Write the value out")
+    if depth > MAX_DEPTH:
+        raise InputError("is nested too deeply", where=place, cure=_CURE)
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        return node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(one, seen, where=where, depth=depth + 1) for one in node.value]
+    found: dict[str, Any] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError("has a key that is no text", where=place, cure=_CURE)
+        if key.value in found:
+            at = f"{where}:{key.start_mark.line + 1}"
+            raise InputError(f"has the key {key.value[:40]!r} twice", where=at, cure="Remove one of the two")
+        found[key.value] = _plain(value, seen, where=where, depth=depth + 1)
+    return found
+
+
+def _beside(root: Path) -> Iterator[Path]:
+    """Files with names in the order of their precedence."""
+    yield from sorted([*root.glob("*.yaml"), *root.glob("*.yml")], key=lambda path: (path.stem != "data", path.name))
+    candidates = [folder / name for folder in (root, root / "labels") for name in CLASS_FILES]
+    yield from (path for path in [*candidates, *sorted(root.glob("*.names"))] if path.is_file())
+
+
+def _named_files(files: SourceFiles) -> list[str]:
+    keys = [key for key in files.others if is_class_file(key) or key.lower().endswith((".yaml", ".yml"))]
+    return sorted(keys, key=_precedence)
+
+
+def _precedence(key: str) -> tuple[int, int, str]:
+    path = PurePosixPath(key)
+    name = path.name.lower()
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        rank = 0 if path.stem == "data" else 1
+    else:
+        rank = 2 + CLASS_FILES.index(name) if name in CLASS_FILES else 9
+    return rank, len(path.parts), key
+
+
+def _is_near(key: str) -> bool:
+    folders = PurePosixPath(key).parts[:-1]
+    if key.lower().endswith((".yaml", ".yml")):
+        return not folders
+    return not folders or "labels" in folders or "images" in folders
+
+
+def _by_index(names: Any, where: str) -> list[str]:
+    if isinstance(names, dict):
+        numbers = {_index(key): value for key, value in names.items()}
+        if set(numbers) != set(range(len(names))):
+            what = f"the keys of `names` are not 0 to {len(names) - 1}"
+            raise InputError(what, where=where, cure="Number the classes from 0")
+        names = [numbers[index] for index in range(len(names))]
+    if not isinstance(names, list):
+        raise InputError("`names` is neither a list nor a mapping", where=where, cure="Write `names: [car, boat]`")
+    if not all(isinstance(name, str) for name in names):
+        raise InputError("a name in `names` is no text", where=where, cure="Write `names: [car, boat]`")
+    return [name.strip() for name in names]
+
+
+def _index(key: str) -> int:
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 9 else -1
+
+
+def _checked(names: list[str], where: str) -> tuple[str, ...]:
+    if not names or not all(names):
+        raise InputError("a class has no name", where=where, cure="Give every class a name")
+    used: set[str] = set()
+    for name in names:
+        if name in used:
+            raise InputError(f"the class name {name[:80]!r} is used twice", where=where, cure="Use different names")
+        used.add(name)
+    return tuple(names)
+
+
+def _difference(names: tuple[str, ...], other: tuple[str, ...]) -> str:
+    if len(names) != len(other):
+        return f"{len(other)} instead of {len(names)}"
+    index = next(index for index, pair in enumerate(zip(names, other, strict=True)) if pair[0] != pair[1])
+    return f"class {index} is {other[index][:40]!r} instead of {names[index][:40]!r}"
+
+
+def _bytes(path: Path, *, where: str, limit: int) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"cannot be opened ({error.strerror})", where=where, cure="Make it readable") from error
+    if len(data) > limit:
+        raise InputError(f"has more than {limit:,} bytes", where=where, cure="Keep only what it needs to say")
+    return data
+
+
+def _no_names(where: str) -> InputError:
+    cure = "Put a file classes.txt with one class name per line beside images/ and labels/"
+    return InputError("no names of classes found (data.yaml or classes.txt)", where=where, cure=cure)
