@@ -1,0 +1,201 @@
+"""Which photographs are the same file, and which are almost the same picture.
+
+Likeness is the correlation of the 32 x 32 thumbs after their coarse light and dark was taken away (a Gaussian of 4
+thumb pixels): between a frame and the next of one hover it is above 0.9, between photographs of different places below
+0.4, where plain correlation reaches 0.8 because both have a road in the middle or dark corners. Photographs whose thumb
+has no structure (fog, a lens cap, water) are like nothing. Turned or mirrored pictures are not recognised.
+
+Small sets are compared each with each, by one matrix product. Large ones use the perceptual hash: two hashes of 64 bits
+that differ in at most d bits are equal in one of d + 1 bands (pigeonhole), so only photographs that share a band are
+compared. That finds a few less (59 of 61 frames of real hovers that have a partner).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from overflight.data.facts import PhotoFacts
+
+MATRIX_PAIRS = 100_000_000
+MIN_STRUCTURE = 3.0
+MAX_DISTANCE = 7
+MIN_CORRELATION = 0.8
+
+_COARSE_SIGMA = 4.0
+_ROWS_AT_ONCE = 2048
+_PAIRS_AT_ONCE = 1_000_000
+_HASH_BITS = 64
+
+
+@dataclass(frozen=True)
+class NearPair:
+    """Two photographs that show almost the same.
+
+    Attributes:
+        a: Key in the first set: the one most like ``b``.
+        b: Key in the second set.
+        correlation: Likeness of their thumbs, -1..1.
+    """
+
+    a: str
+    b: str
+    correlation: float
+
+
+def same_files(facts: Mapping[str, PhotoFacts]) -> list[tuple[str, ...]]:
+    """Groups of two or more keys with equal bytes, in the order of ``facts``; unusable files are left out."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key, fact in facts.items():
+        if fact.sha256 and not fact.fault:
+            groups[fact.sha256].append(key)
+    return [tuple(keys) for keys in groups.values() if len(keys) > 1]
+
+
+def near_pairs(
+    a_keys: Sequence[str],
+    b_keys: Sequence[str],
+    facts: Mapping[str, PhotoFacts],
+    *,
+    max_distance: int = MAX_DISTANCE,
+    min_correlation: float = MIN_CORRELATION,
+    matrix_pairs: int = MATRIX_PAIRS,
+) -> list[NearPair]:
+    """For each of ``b_keys`` the photograph of ``a_keys`` most like it, if it is like it at all, in the order of b.
+
+    Args:
+        a_keys: First set.
+        b_keys: Second set, without a key of the first.
+        facts: Facts by key; photographs that were not decoded are like nothing.
+        max_distance: Bits, of 64, in which the hashes may differ; only large sets are searched by hash.
+        min_correlation: Least correlation of the thumbs.
+        matrix_pairs: Up to this many pairs are all compared.
+
+    Returns:
+        At most one pair per key of b, so that a thousand frames of one hover give a thousand lines and not a million.
+    """
+    a_used, a = _structures(a_keys, facts)
+    b_used, b = _structures(b_keys, facts)
+    if not a_used or not b_used:
+        return []
+    if len(a_used) * len(b_used) <= matrix_pairs:
+        best, correlation = _by_product(a, b)
+    else:
+        hashes = tuple(np.array([_phash(facts, key) for key in keys], dtype=np.uint64) for keys in (a_used, b_used))
+        best, correlation = _by_hash(a, b, hashes[0], hashes[1], max_distance=max_distance)
+    return [
+        NearPair(a_used[best[index]], b_used[index], round(float(correlation[index]), 4))
+        for index in np.flatnonzero(correlation >= min_correlation)
+    ]
+
+
+def structure(thumb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Unit vector (1024,) of a thumb's fine structure; None when it has none (standard deviation below 3)."""
+    pixels = thumb.astype(np.float32)
+    fine = pixels - cv2.GaussianBlur(pixels, (0, 0), _COARSE_SIGMA, borderType=cv2.BORDER_REFLECT)
+    vector = fine.ravel() - fine.mean()
+    length = float(np.linalg.norm(vector))
+    if length < MIN_STRUCTURE * len(vector) ** 0.5:
+        return None
+    return np.asarray(vector / length, dtype=np.float32)
+
+
+def _structures(keys: Sequence[str], facts: Mapping[str, PhotoFacts]) -> tuple[list[str], NDArray[np.float32]]:
+    """Keys of photographs with structure, and their vectors (N, 1024)."""
+    used, vectors = [], []
+    for key in keys:
+        pixels = facts[key].pixels
+        vector = None if pixels is None else structure(pixels.thumb)
+        if vector is not None:
+            used.append(key)
+            vectors.append(vector)
+    return used, np.array(vectors, dtype=np.float32)
+
+
+def _phash(facts: Mapping[str, PhotoFacts], key: str) -> int:
+    pixels = facts[key].pixels
+    return 0 if pixels is None else pixels.phash
+
+
+def _by_product(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Index of the best of a for each of b, and the correlation."""
+    best = np.zeros(len(b), dtype=np.int64)
+    correlation = np.full(len(b), -1, dtype=np.float32)
+    for start in range(0, len(a), _ROWS_AT_ONCE):
+        for first in range(0, len(b), _ROWS_AT_ONCE):
+            product = a[start : start + _ROWS_AT_ONCE] @ b[first : first + _ROWS_AT_ONCE].T
+            rows, place = product.argmax(axis=0), slice(first, first + _ROWS_AT_ONCE)
+            found = product[rows, np.arange(product.shape[1])]
+            better = found > correlation[place]
+            best[place] = np.where(better, rows + start, best[place])
+            correlation[place] = np.where(better, found, correlation[place])
+    return best, correlation
+
+
+def _by_hash(
+    a: NDArray[np.float32],
+    b: NDArray[np.float32],
+    a_hashes: NDArray[np.uint64],
+    b_hashes: NDArray[np.uint64],
+    *,
+    max_distance: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As :func:`_by_product`, among the pairs whose hashes are at most ``max_distance`` bits apart."""
+    best = np.zeros(len(b), dtype=np.int64)
+    correlation = np.full(len(b), -1, dtype=np.float32)
+    for i, j in _close_hashes(a_hashes, b_hashes, max_distance=max_distance):
+        found = np.einsum("nk,nk->n", a[i], b[j])
+        order = np.argsort(found)  # the best of each b is written last
+        last = np.full(len(b), -1, dtype=np.int64)
+        last[j[order]] = order
+        rows = np.flatnonzero(last >= 0)
+        rows = rows[found[last[rows]] > correlation[rows]]
+        best[rows], correlation[rows] = i[last[rows]], found[last[rows]]
+    return best, correlation
+
+
+def _close_hashes(
+    a_hashes: NDArray[np.uint64], b_hashes: NDArray[np.uint64], *, max_distance: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Index pairs (i, j) of hashes at most ``max_distance`` bits apart, in blocks; a pair may come more than once."""
+    bands = max_distance + 1
+    edges = [_HASH_BITS * band // bands for band in range(bands + 1)]
+    for low, high in itertools.pairwise(edges):
+        mask = np.uint64((1 << (high - low)) - 1)
+        a_band, b_band = (a_hashes >> np.uint64(low)) & mask, (b_hashes >> np.uint64(low)) & mask
+        a_order = np.argsort(a_band, kind="stable")
+        first = np.searchsorted(a_band[a_order], b_band, side="left")
+        counts = np.searchsorted(a_band[a_order], b_band, side="right") - first
+        for start, end in _blocks(counts):
+            amounts = counts[start:end]
+            j = np.repeat(np.arange(start, end), amounts)
+            within = np.arange(len(j)) - np.repeat(np.cumsum(amounts) - amounts, amounts)
+            i = a_order[first[j] + within]
+            close = np.bitwise_count(a_hashes[i] ^ b_hashes[j]) <= max_distance
+            if close.any():
+                yield from _cut(i[close], j[close])
+
+
+def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Ranges of indices whose counts add up to about a million pairs (or one index alone)."""
+    ends = np.cumsum(counts)
+    start = 0
+    while start < len(counts):
+        done = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, side="right")))
+        yield start, end
+        start = end
+
+
+def _cut(
+    i: NDArray[np.int64], j: NDArray[np.int64], at_once: int = 16_384
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Blocks small enough to hold both thumbs of each pair."""
+    for start in range(0, len(i), at_once):
+        yield i[start : start + at_once], j[start : start + at_once]
