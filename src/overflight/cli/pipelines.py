@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -65,6 +66,7 @@ def run() -> None:
 def train(app: App, /, *, survey: str, no_wait: bool, as_json: bool, **given: Any) -> None:
     """Run the training pipeline: validate, prepare, train, evaluate, gate, register."""
     from overflight.cli.output import emit_facts, emit_json, progress_view
+    from overflight.lifecycle.run_reports import mlflow_page, report_links
     from overflight.lifecycle.runs import describe_run, follow, start_run
     from overflight.lifecycle.training import training_parameters
 
@@ -75,15 +77,16 @@ def train(app: App, /, *, survey: str, no_wait: bool, as_json: bool, **given: An
     if not no_wait:
         with progress_view(as_json=as_json) as progress:
             follow(context, arn, progress=progress)
-    facts = describe_run(context, arn)
+    facts = describe_run(context, arn) | {"reports": {} if no_wait else report_links(context, arn)}
     if as_json:
         emit_json(facts)
         return
-    emit_facts({key: facts[key] for key in ("run", "status", "started", "started_by")})
+    links = {} if no_wait else {**facts["reports"], "mlflow": mlflow_page(context, arn)}
+    emit_facts({key: facts[key] for key in ("run", "status", "started", "started_by")} | links)
     verb = (
         "Follow it: overflight runs show"
         if no_wait
-        else "Look at it: overflight models show latest; overflight runs show"
+        else "Look at it: overflight models show latest; overflight runs report"
     )
     click.echo(f"\n{verb} {facts['run']}")
 
@@ -129,6 +132,29 @@ def show(app: App, run: str, *, as_json: bool) -> None:
     emit_facts({key: value for key, value in facts.items() if key != "steps"})
     click.echo()
     emit_rows(facts["steps"], ["step", "status", "seconds", "cached", "attempts", "reason"], empty="No steps yet.")
+
+
+@runs.command()
+@click.argument("run", default="latest")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the reports (default: report-RUN).")
+@json_option
+@pass_app
+def report(app: App, run: str, *, out: Path | None, as_json: bool) -> None:
+    """Fetch what the gates of a run looked at: the survey's checks with pictures, the evaluation."""
+    from overflight.cli.output import emit_facts, emit_json, progress_view
+    from overflight.lifecycle.run_reports import fetch_reports, mlflow_page
+    from overflight.lifecycle.runs import find_run
+
+    context = app.context()
+    arn = find_run(context, run)
+    target = out or Path(f"report-{arn.rsplit('/', 1)[1]}")
+    with progress_view(as_json=as_json) as progress:
+        pages = fetch_reports(context, arn, target, progress=progress)
+    facts = {step.lower(): str(page) for step, page in pages.items()} | {"mlflow": mlflow_page(context, arn)}
+    if as_json:
+        emit_json(facts)
+    else:
+        emit_facts(facts)
 
 
 @runs.command()

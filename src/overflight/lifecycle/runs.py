@@ -356,7 +356,10 @@ def _failed(execution_arn: str, status: dict[str, Any], steps: list[Step]) -> Jo
     where = f"run {run}, step {broken.name}" if broken else f"run {run}"
     show = f"overflight runs logs {run}" + (f" --step {broken.name}" if broken and broken.job_arn else "")
     state = status["PipelineExecutionStatus"].lower()
-    return JobError(f"{state}: {reason}", where=where, cure=f"Log: {show}; go on with: overflight runs resume {run}")
+    cure = f"Log: {show}; go on with: overflight runs resume {run}"
+    if broken is not None and not broken.job_arn:  # a gate refused: what it saw says more than any log
+        cure = f"What the gate saw: overflight runs report {run}; all steps: overflight runs show {run}"
+    return JobError(f"{state}: {reason}", where=where, cure=cure)
 
 
 def _token() -> str:
