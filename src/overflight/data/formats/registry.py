@@ -91,8 +91,8 @@ def read_with(
     files: SourceFiles,
     sizes: Sizes,
     *,
-    format: str | None = None,
-    labels: str | None = None,  # noqa: A002 - the option
+    format: str | None = None,  # noqa: A002 - named like the option
+    labels: str | None = None,
 ) -> tuple[LabelSet, Sniffed]:
     """Read the labels of a source.
 
