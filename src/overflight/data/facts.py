@@ -17,7 +17,7 @@ from overflight.data.files import SourceFiles
 from overflight.data.metadata import PhotoMetadata, metadata_of
 from overflight.data.pixel_facts import PixelFacts, pixel_facts
 from overflight.errors import InputError
-from overflight.imaging.header import Header, read_header
+from overflight.imaging.header import Header, ImageFault, read_header
 
 __all__ = ["MAX_PHOTO_BYTES", "PhotoFacts", "PixelFacts", "Progress", "photo_facts", "read_facts"]
 
@@ -68,8 +68,6 @@ def photo_facts(data: bytes, *, key: str, decode: bool) -> PhotoFacts:
     """
     digest = hashlib.sha256(data).hexdigest()
     facts = PhotoFacts(key, len(data), digest, header=None, metadata=PhotoMetadata())
-    if not data:
-        return replace(facts, fault="zero-bytes", fault_what="the file is empty")
     try:
         header = read_header(data)
     except InputError as error:
@@ -136,6 +134,7 @@ def _of_file(files: SourceFiles, key: str, *, decode: bool) -> PhotoFacts:
 
 
 def _with_fault(facts: PhotoFacts, error: InputError) -> PhotoFacts:
-    what = str(error.what)[:SAID_AT_MOST]
-    code = "truncated" if "cut off" in what else "unreadable"
-    return replace(facts, fault=code, fault_what=what.removeprefix("unreadable image: "))
+    """The catalogue has no code of its own for pictures that are too large: they cannot be read."""
+    code = error.code if isinstance(error, ImageFault) and error.code != "too-large" else "unreadable"
+    what = str(error.what).removeprefix("unreadable image: ")
+    return replace(facts, fault=code, fault_what=what[:SAID_AT_MOST])
