@@ -70,7 +70,7 @@ class Predictor:
             ValueError: an array that is not uint8 (H, W, 3).
         """
         start = time.perf_counter()
-        rgb = decode(photo) if isinstance(photo, bytes) else _checked(photo)
+        rgb = decode(photo, formats=("jpeg", "png")) if isinstance(photo, bytes) else _checked(photo)
         decoded = time.perf_counter()
         description = self.model.description
         height_px, width_px = rgb.shape[:2]
