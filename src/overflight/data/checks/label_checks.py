@@ -167,8 +167,8 @@ def by_photo(table: BoxTable, found: Index) -> Iterator[tuple[str, Index]]:
     """Photo keys with their part of ``found`` (indices of the table, photographs together)."""
     photos = table.photo[found]
     starts = np.flatnonzero(np.diff(photos, prepend=-1))
-    ends = np.append(starts[1:], len(found))
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    ends = [*starts[1:].tolist(), len(found)] if len(found) else []
+    for start, end in zip(starts.tolist(), ends, strict=True):
         yield table.keys[photos[start]], found[start:end]
 
 

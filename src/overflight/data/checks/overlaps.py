@@ -1,12 +1,14 @@
 """Which boxes repeat or cover one another, found without comparing every box with every other.
 
 Boxes are sorted and only neighbours in that order are compared, so 100,000 boxes in one photograph take about a second
-and bounded memory. In a pile of more than ``PILE`` alike boxes on one spot each is compared with the next ``PILE``
-only: the pile is found, not every pair in it. It knows neither photographs nor classes, only groups.
+and bounded memory. Where more than ``PILE`` boxes lie on one spot each is compared with the next ``PILE``, and only
+until it has ``ENOUGH`` partners: the pile is found, not every pair in it. It knows neither photographs nor classes,
+only groups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +18,13 @@ from overflight.data.formats.labels import BoxTable, LabelSet, upright_corners
 from overflight.imaging.boxes import Boxes
 
 Index = NDArray[np.int64]
+Judge = Callable[[Index, Index], tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
-SPARSE, PILE = 24, 48
+SPARSE, CROWD = 24, 1000
+PILE, ENOUGH = 16, 4
 LEAST_IOU = 0.1
 FAR_PX = 1e9  # beyond it boxes are nonsense, and their areas would overflow
-_SLACK_PX = 1e-9
+_SLACK_PX = 1e-3
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Pairs:
         return Pairs(self.first[keep], self.second[keep], self.iou[keep])
 
 
-def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float) -> Pairs:
+def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float, *, unlike: Index | None = None) -> Pairs:
     """Pairs of boxes of one group with an IoU of at least ``min_iou``, sorted by first and second box.
 
     Two boxes with IoU >= t have an IoU >= t on each axis too, so their left edges differ by at most (1/t - 1) of the
@@ -52,6 +56,7 @@ def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float) -> Pairs:
         groups: (N,) only boxes of the same group are compared.
         xyxy_px: (N, 4); boxes without area have no pairs.
         min_iou: Values below ``LEAST_IOU`` count as that.
+        unlike: (N,) where given, only boxes that differ in it make a pair.
     """
     min_iou = max(min_iou, LEAST_IOU)
     slack = min(1 / min_iou - 1, 1.0)
@@ -59,20 +64,32 @@ def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float) -> Pairs:
     size = boxes[:, 2:4] - boxes[:, :2]
     usable = np.flatnonzero((size > 0).all(axis=1))
     boxes, group, size = boxes[usable], groups[usable], size[usable]
+    kind = None if unlike is None else unlike[usable]
+    area = size.prod(axis=1)
+
+    def judge(first: Index, second: Index) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        inner = np.minimum(boxes[first, 2:4], boxes[second, 2:4]) - np.maximum(boxes[first, :2], boxes[second, :2])
+        common = np.clip(inner, 0, None).prod(axis=1)
+        iou = common / (area[first] + area[second] - common)
+        good = iou >= min_iou
+        return (good if kind is None else good & (kind[first] != kind[second])), iou
+
     reach = slack * size[:, 0] + _SLACK_PX
-    first, second, crowded = _neighbours(group, boxes[:, 0], reach, at_most=SPARSE)
-    pairs = _with_iou(boxes, first, second, min_iou)
-    if len(crowded):
-        dense = np.isin(group, crowded)
-        rows = _rows(group, boxes, size[:, 1], np.flatnonzero(dense), slack=slack, step=max(2.0, 1 / min_iou))
-        first, second, _ = _neighbours(rows.key, boxes[rows.box, 0], reach[rows.box], at_most=PILE)
-        more = _with_iou(boxes, rows.box[first], rows.box[second], min_iou)
-        sparse = pairs.select(~dense[pairs.first])
-        pairs = Pairs(*(np.concatenate(both) for both in zip(_fields(sparse), _fields(more), strict=True)))
-    low, high = usable[pairs.first], usable[pairs.second]
-    low, high = np.minimum(low, high), np.maximum(low, high)
+    every = np.arange(len(boxes))
+    _, inverse, members = np.unique(group, return_inverse=True, return_counts=True)
+    many = members[inverse] > CROWD
+    sparse, crowded = _sweep(group[~many], boxes[~many, 0], reach[~many], every[~many], judge, at_most=SPARSE)
+    dense = many | np.isin(group, crowded)
+    found = [sparse.select(~dense[sparse.first])]
+    if dense.any():
+        chosen = np.flatnonzero(dense)
+        key, box = _rows(group, boxes, size[:, 1], chosen, slack=slack, step=max(2.0, 1 / min_iou))
+        found.append(_sweep(key, boxes[box, 0], reach[box], box, judge, at_most=PILE, enough=ENOUGH)[0])
+    first = usable[np.concatenate([pairs.first for pairs in found])]
+    second = usable[np.concatenate([pairs.second for pairs in found])]
+    low, high = np.minimum(first, second), np.maximum(first, second)
     _, once = np.unique(low * (len(groups) + 1) + high, return_index=True)
-    return Pairs(low[once], high[once], pairs.iou[once])
+    return Pairs(low[once], high[once], np.concatenate([pairs.iou for pairs in found])[once])
 
 
 def repeats(groups: Index, rows: NDArray[np.float64], distance: float) -> Index:
@@ -86,43 +103,50 @@ def repeats(groups: Index, rows: NDArray[np.float64], distance: float) -> Index:
         rows: (N, D) finite values.
         distance: Largest difference of any value.
     """
-    count = len(rows)
-    found = np.full(count, -1, dtype=np.int64)
-    if count < 2:
+    found = np.full(len(rows), -1, dtype=np.int64)
+    if len(rows) < 2:
         return found
     weights = 0.7548776662466927 ** np.arange(rows.shape[1])  # any direction in which few rows coincide by chance
     line = np.clip(rows, -FAR_PX, FAR_PX) @ weights
-    order = np.lexsort((line, groups))
-    same = (groups[order[1:]] == groups[order[:-1]]) & (rows[order[1:]] == rows[order[:-1]]).all(axis=1)
+    order = _order(groups, line)
+    same = (groups[order[1:]] == groups[order[:-1]]) & (line[order[1:]] == line[order[:-1]])
+    at = np.flatnonzero(same)
+    same[at] = (rows[order[at]] == rows[order[at + 1]]).all(axis=1)
     heads = np.concatenate([[True], ~same])
-    head_of = order[np.maximum.accumulate(np.where(heads, np.arange(count), 0))]
-    found[order[~heads]] = head_of[~heads]
-    alone = np.sort(order[heads])
-    reach = np.full(len(alone), (distance + _SLACK_PX) * weights.sum())
-    first, second, _ = _neighbours(groups[alone], line[alone], reach, at_most=PILE)
-    first, second = alone[first], alone[second]
-    with np.errstate(over="ignore"):
-        near = (np.abs(rows[first] - rows[second]) <= distance + _SLACK_PX).all(axis=1)
-    low, high = np.minimum(first[near], second[near]), np.maximum(first[near], second[near])
-    by_later = np.lexsort((low, high))
-    for earlier, later in zip(low[by_later].tolist(), high[by_later].tolist(), strict=True):
-        if found[earlier] < 0 and found[later] < 0:
-            found[later] = earlier
-    copied = np.flatnonzero(found >= 0)
-    heads_found = found[found[copied]]
-    found[copied] = np.where(heads_found >= 0, heads_found, found[copied])
+    head = np.minimum.reduceat(order, np.flatnonzero(heads))
+    head_of = head[np.cumsum(heads) - 1]
+    copied = order != head_of
+    found[order[copied]] = head_of[copied]
+
+    def judge(first: Index, second: Index) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        with np.errstate(over="ignore"):
+            apart = np.abs(rows[first] - rows[second]).max(axis=1)
+        return apart <= distance + 1e-9, apart
+
+    while len(head):  # again only where something was found, and then with the rows that are left
+        reach = np.full(len(head), distance * weights.sum() + _SLACK_PX)
+        near, _ = _sweep(groups[head], line[head], reach, head, judge, at_most=PILE, enough=ENOUGH)
+        low, high = np.minimum(near.first, near.second), np.maximum(near.first, near.second)
+        by_later = np.lexsort((low, high))
+        for earlier, later in zip(low[by_later].tolist(), high[by_later].tolist(), strict=True):
+            if found[earlier] < 0 and found[later] < 0:
+                found[later] = earlier
+        head = head[found[head] < 0] if len(low) else head[:0]
+    again = np.flatnonzero(found >= 0)
+    kept = found[found[again]]
+    found[again] = np.where(kept >= 0, kept, found[again])
     return found
 
 
-def copies(labels: LabelSet, table: BoxTable, distance_px: float) -> Index:
+def copies(labels: LabelSet, table: BoxTable, distance_px: float, *, among: Index | None = None) -> Index:
     """For each box of the table the box that it repeats (same photograph, class and place), -1 for all others.
 
     Oriented boxes are the same when their corners are, wherever the list of corners starts. Ignored regions are left
-    out.
+    out, and where ``among`` is given all boxes that it does not name.
     """
-    kept = np.flatnonzero(~table.ignored)
-    rows: NDArray[np.float64] = table.xyxy_px
-    if any(found.corners_px is not None for found in labels.photos.values()):
+    kept = np.flatnonzero(~table.ignored) if among is None else among[~table.ignored[among]]
+    rows = table.xyxy_px
+    if len(kept) and any(found.corners_px is not None for found in labels.photos.values()):
         rows = np.concatenate([rows, _corner_rows(labels)], axis=1)
     found = np.full(len(rows), -1, dtype=np.int64)
     within = repeats(class_groups(table)[kept], rows[kept], distance_px)
@@ -146,18 +170,10 @@ def _corner_rows(labels: LabelSet) -> NDArray[np.float64]:
     return np.asarray(turned.reshape(-1, 8))
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Boxes entered into rows: (E,) number of the row, (E,) index of the box."""
-
-    key: Index
-    box: Index
-
-
 def _rows(
     group: Index, boxes: Boxes, height: NDArray[np.float64], chosen: Index, *, slack: float, step: float
-) -> _Rows:
-    """The chosen boxes in horizontal rows as fine as their heights allow.
+) -> tuple[Index, Index]:
+    """The chosen boxes entered into horizontal rows as fine as their heights allow: (E,) row, (E,) box.
 
     Heights are sorted into levels, a factor ``step`` apart. Partners are at most one level apart, and their top edges
     at most one row of the lower level: so each box is entered twice at its own level and twice at the level below.
@@ -165,54 +181,73 @@ def _rows(
     level = np.floor(np.log(height[chosen]) / np.log(step)).astype(np.int64)
     level -= level.min()
     base = height[chosen].min()
-    entries = []
+    levels, rows = [], []
     for own in (0, -1):
-        at = level + own
-        tall = slack * base * step ** (at + 1.0)
+        tall = slack * base * step ** (level + own + 1.0)
         row = np.floor(boxes[chosen, 1] / tall).clip(-(2.0**52), 2.0**52).astype(np.int64)
-        entries += [(at, row), (at, row + 1)]
-    box = np.tile(chosen, len(entries))
-    columns = np.stack(
-        [group[box], np.concatenate([at for at, _ in entries]), np.concatenate([row for _, row in entries])]
-    )
-    order = np.lexsort(columns[::-1])
+        levels += [level + own, level + own]
+        rows += [row, row + 1]
+    box = np.tile(chosen, len(rows))
+    columns = np.stack([np.concatenate(rows), np.concatenate(levels), group[box]])
+    order = np.lexsort(columns)
     changed = (np.diff(columns[:, order], axis=1) != 0).any(axis=0)
     key = np.empty(len(box), dtype=np.int64)
     key[order] = np.concatenate([[0], np.cumsum(changed)])
-    return _Rows(key, box)
+    return key, box
 
 
-def _neighbours(
-    group: Index, at: NDArray[np.float64], reach: NDArray[np.float64], *, at_most: int
-) -> tuple[Index, Index, Index]:
-    """Pairs of one group whose ``at`` differ by at most the ``reach`` of the lower one, and groups with too many.
+def _sweep(
+    group: Index,
+    at: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    box: Index,
+    judge: Judge,
+    *,
+    at_most: int,
+    enough: int | None = None,
+) -> tuple[Pairs, Index]:
+    """Pairs of one group that ``judge`` accepts, and the groups that were too crowded to compare all.
 
-    Each entry is compared with the next ``at_most``; a group where that was not enough for one is reported.
+    Entries are put in the order of ``at``; each is compared with those after it within its ``reach``, the next
+    ``at_most`` of them. One step compares each entry with one other, so memory stays in proportion to the entries.
+
+    Args:
+        group: (E,).
+        at: (E,) position.
+        reach: (E,) how far a partner may be.
+        box: (E,) what ``judge`` calls the entry.
+        judge: From (M,) and (M,) boxes to (M,) accepted and (M,) the measure that was judged.
+        at_most: Comparisons of an entry.
+        enough: Accepted partners after which an entry is done, None to look for all.
     """
-    order = np.lexsort((at, group))
-    group, at = group[order], at[order]
+    order = _order(group, at)
+    group, at, box = group[order], at[order], box[order]
     limit = at + reach[order]
-    active = np.arange(len(order) - 1)
-    first, second = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    active = np.arange(len(order))
+    partners = np.zeros(len(order), dtype=np.int64)
+    first, second, measure = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
     for ahead in range(1, at_most + 2):
         active = active[active + ahead < len(order)]
-        other = active + ahead
-        active = active[(group[other] == group[active]) & (at[other] <= limit[active])]
+        active = active[(group[active + ahead] == group[active]) & (at[active + ahead] <= limit[active])]
         if not len(active) or ahead > at_most:
             break
-        first.append(order[active])
-        second.append(order[active + ahead])
-    return np.concatenate(first), np.concatenate(second), np.unique(group[active])
+        a, b = box[active], box[active + ahead]
+        good, value = judge(a, b)
+        first.append(a[good])
+        second.append(b[good])
+        measure.append(value[good])
+        if enough is not None:
+            partners[active[good]] += 1
+            active = active[partners[active] < enough]
+    return Pairs(np.concatenate(first), np.concatenate(second), np.concatenate(measure)), np.unique(group[active])
 
 
-def _with_iou(boxes: Boxes, first: Index, second: Index, min_iou: float) -> Pairs:
-    a, b = boxes[first], boxes[second]
-    size = np.minimum(a[:, 2:4], b[:, 2:4]) - np.maximum(a[:, :2], b[:, :2])
-    common = np.clip(size, 0, None).prod(axis=1)
-    union = (a[:, 2:4] - a[:, :2]).prod(axis=1) + (b[:, 2:4] - b[:, :2]).prod(axis=1) - common
-    iou = common / union
-    return Pairs(first, second, iou).select(iou >= min_iou)
-
-
-def _fields(pairs: Pairs) -> tuple[Index, Index, NDArray[np.float64]]:
-    return pairs.first, pairs.second, pairs.iou
+def _order(group: Index, at: NDArray[np.float64]) -> Index:
+    """Order by group, then by position; positions closer than ``_SLACK_PX`` may change places."""
+    if not len(at):
+        return np.zeros(0, dtype=np.int64)
+    low, span = at.min(), float(np.ptp(at)) + 1.0
+    first = group.min()
+    if float(group.max() - first + 1) * span < 1e11:  # one key with an error below 2e-5 px sorts several times faster
+        return np.argsort((group - first) * span + (at - low))
+    return np.lexsort((at, group))

@@ -7,7 +7,6 @@ boxes that cover one another are one object or two is for a person to say.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -34,18 +33,21 @@ def duplicate_box(subject: Subject, limits: Limits) -> Iterator[Hit]:
 def overlap_same(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Pairs of boxes of one class with an IoU of at least ``min_iou``; repetitions are left to ``duplicate-box``."""
     table = subject.table
-    kept = np.flatnonzero(~table.ignored & (copies(subject.labels, table, COPY_PX) < 0))
-    pairs = overlapping(class_groups(table)[kept], table.xyxy_px[kept], limits["min_iou"])
-    yield from _pair_hits(subject, _of_table(pairs, kept), "of one class", limits["min_iou"])
+    kept = np.flatnonzero(~table.ignored)
+    pairs = _of_table(overlapping(class_groups(table)[kept], table.xyxy_px[kept], limits["min_iou"]), kept)
+    paired = np.unique(np.concatenate([pairs.first, pairs.second]))
+    copied = copies(subject.labels, table, COPY_PX, among=paired) >= 0
+    pairs = pairs.select(~copied[pairs.first] & ~copied[pairs.second])
+    yield from _pair_hits(subject, pairs, "of one class", limits["min_iou"])
 
 
 def overlap_other(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Pairs of boxes of two classes with an IoU of at least ``min_iou``."""
     table = subject.table
     kept = np.flatnonzero(~table.ignored)
-    pairs = _of_table(overlapping(table.photo[kept], table.xyxy_px[kept], limits["min_iou"]), kept)
-    pairs = pairs.select(table.class_ids[pairs.first] != table.class_ids[pairs.second])
-    yield from _pair_hits(subject, pairs, "of two classes", limits["min_iou"])
+    classes = table.class_ids[kept]
+    pairs = overlapping(table.photo[kept], table.xyxy_px[kept], limits["min_iou"], unlike=classes)
+    yield from _pair_hits(subject, _of_table(pairs, kept), "of two classes", limits["min_iou"])
 
 
 def _of_table(pairs: Pairs, kept: NDArray[np.int64]) -> Pairs:
@@ -60,11 +62,8 @@ def _pair_hits(subject: Subject, pairs: Pairs, kind: str, least: float) -> Itera
         start = part.stop
         second, iou = pairs.second[part], pairs.iou[part]
         worst = int(np.argmax(iou))
-        names = Counter(
-            " and ".join(sorted({classes[a], classes[b]}))
-            for a, b in zip(table.class_ids[first].tolist(), table.class_ids[second].tolist(), strict=True)
-        )
-        usual, _ = names.most_common(1)[0]
+        kinds, often = np.unique(np.sort(table.class_ids[[first, second]], axis=0), axis=1, return_counts=True)
+        usual = " and ".join(dict.fromkeys(classes[index] for index in kinds[:, np.argmax(often)].tolist()))
         most = np.array([first[worst], second[worst]])
         what = (
             f"{count_of(len(first), 'pair')} {kind} overlap by an IoU of {least:g} or more, mostly {usual} "
