@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
-
-from overflight.account.aws_errors import translate
-from overflight.errors import AccountError, InputError, NotFoundError, UsageError
+from overflight.account.aws_errors import in_our_words
+from overflight.errors import InputError, NotFoundError, UsageError
 from overflight.files import require_disk
 from overflight.files import write_bytes as write_file
 
@@ -30,6 +27,7 @@ Progress = Callable[[int, int], None]
 
 _THREADS = 8
 _SMALL_BYTES = 8 * 1024 * 1024
+_LONGEST_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, order=True)
@@ -77,7 +75,7 @@ def list_prefixes(s3: S3Client, bucket: str, prefix: str = "") -> list[str]:
     Raises:
         NotFoundError: no such bucket.
     """
-    with _in_our_words(f"s3://{bucket}/{prefix}"):
+    with in_our_words(f"s3://{bucket}/{prefix}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
         return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
 
@@ -89,7 +87,7 @@ def read_bytes(s3: S3Client, bucket: str, key: str) -> bytes:
         NotFoundError: no such bucket or object.
     """
     with (
-        _in_our_words(f"s3://{bucket}/{key}"),
+        in_our_words(f"s3://{bucket}/{key}"),
         contextlib.closing(s3.get_object(Bucket=bucket, Key=key)["Body"]) as body,
     ):
         return bytes(body.read())
@@ -103,7 +101,7 @@ def write_bytes(
     Raises:
         NotFoundError: no such bucket.
     """
-    with _in_our_words(f"s3://{bucket}/{key}"):
+    with in_our_words(f"s3://{bucket}/{key}"):
         s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
 
@@ -176,7 +174,7 @@ def upload_folder(
             s3.put_object(Bucket=bucket, Key=base + name, Body=body)
 
     first = [name for name in names if name not in last]
-    with _in_our_words(f"s3://{bucket}/{base}"):
+    with in_our_words(f"s3://{bucket}/{base}"):
         _each(send, [first, *([name] for name in last)], progress=progress)
     return [base + name for name in [*first, *last]]
 
@@ -216,22 +214,32 @@ def download_folder(
             return
         write_file(targets[key], read_bytes(s3, bucket, key))
 
-    with _in_our_words(f"s3://{bucket}/{base}"):
+    with in_our_words(f"s3://{bucket}/{base}"):
         _each(fetch, [list(targets)], progress=progress)
     return list(targets.values())
 
 
 def _contents(s3: S3Client, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    with _in_our_words(f"s3://{bucket}/{prefix}"):
+    with in_our_words(f"s3://{bucket}/{prefix}"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from page.get("Contents", [])
 
 
+def unsafe_name(name: str) -> str:
+    """Why a key (below its prefix) cannot be the path of a file below a folder; "" when it can."""
+    parts = name.split("/")
+    if "\0" in name or any(part in {"", ".", ".."} for part in parts):
+        return "the key cannot be a path below a folder"
+    if any(len(part.encode(errors="surrogatepass")) > _LONGEST_NAME_BYTES for part in parts):
+        return f"a part of the key is longer than the {_LONGEST_NAME_BYTES} bytes that a name of a file may have"
+    return ""
+
+
 def _safe_name(bucket: str, key: str, base: str) -> str:
     name = key[len(base) :]
-    if "\0" in name or any(part in {"", ".", ".."} for part in name.split("/")):
-        cure = "Copy the object to a key without empty, `.` or `..` parts"
-        raise InputError("the key cannot be a path below a folder", where=f"s3://{bucket}/{key}", cure=cure)
+    if why := unsafe_name(name):
+        cure = "Copy the object to a key without empty, `.`, `..` or long parts"
+        raise InputError(why, where=f"s3://{bucket}/{key}", cure=cure)
     return name
 
 
@@ -254,18 +262,3 @@ def _each(work: Callable[[str], None], groups: Sequence[list[str]], *, progress:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-
-
-@contextlib.contextmanager
-def _in_our_words(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        ours = translate(error)
-        raise type(ours)(ours.what, where=where, cure=ours.cure) from error
-    except Boto3Error as error:  # what boto3's transfers make of a ClientError
-        cause = error.__context__
-        if isinstance(cause, ClientError):
-            ours = translate(cause)
-            raise type(ours)(ours.what, where=where, cure=ours.cure) from error
-        raise AccountError(str(error), where=where, cure="Try again") from error

@@ -1,0 +1,586 @@
+"""A folder that mirrors a prefix in S3: what is fetched, kept and proved, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from s3_server import Stored, serving
+
+from overflight.account.mirror import RECORD, Remark, cache_folder, mirror, mirror_source
+from overflight.account.object_fetch import missing_ranges
+from overflight.account.objects import S3Uri
+from overflight.account.patience import Patience
+from overflight.errors import (
+    AccountError,
+    InputError,
+    NotFoundError,
+    RefusedError,
+    ResourceError,
+    StoreError,
+    UsageError,
+)
+
+KIB = 1024
+
+
+def quick(**given_values):
+    """Patience that does not wait."""
+    return Patience(first_s=0.0, **given_values)
+
+
+def files_in(folder):
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(RECORD)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "mirror"
+
+
+# --- over the local account
+
+
+@pytest.fixture
+def s3(session):
+    return session.client("s3")
+
+
+@pytest.fixture
+def put(account):
+    def put(**objects):
+        for key, content in objects.items():
+            account.objects.put_bytes(account.bucket, f"s/{key}", content)
+
+    return put
+
+
+@pytest.fixture
+def source(account):
+    return S3Uri(account.bucket, "s")
+
+
+SURVEY = {"data.yaml": b"names: [car]", "images/a 1.JPG": b"a" * 5000, "images/ü.jpg": b"b" * 7, "labels/a 1.txt": b""}
+
+
+def test_a_prefix_becomes_a_folder(s3, source, put, folder):
+    put(**SURVEY)
+    told = []
+    done = mirror(s3, source, folder, progress=told.append)
+    assert files_in(folder) == SURVEY
+    assert (done.files, done.bytes, done.fetched, done.reused) == (4, 5019, 4, 0)
+    assert (done.skipped, done.unverified, done.alike, done.removed) == ((), (), (), 0)
+    assert (told[0].files_done, told[0].listing) == (0, True)
+    assert (told[-1].files_done, told[-1].files_listed, told[-1].bytes_done, told[-1].bytes_listed) == (
+        4, 4, 5019, 5019,
+    )  # fmt: skip
+
+
+def test_only_reading_calls_are_made_and_they_are_in_the_trail(s3, account, source, put, folder):
+    put(**SURVEY, large=os.urandom(40 * KIB))
+    calls = []
+    s3.meta.events.register("provide-client-params.s3.*", lambda model, **_: calls.append(model.name))
+    before = account.objects.list(account.bucket)
+    mirror(s3, source, folder, part_bytes=16 * KIB)
+    assert set(calls) == {"ListObjectsV2", "GetObject", "HeadObject"}
+    assert account.objects.list(account.bucket) == before
+    with account.store.read() as transaction:
+        rows = transaction.connection.exec_driver_sql("SELECT operation, read_only FROM trail").all()
+    assert sorted(row.operation for row in rows) == sorted(calls)
+    assert all(row.read_only for row in rows)
+
+
+def test_a_second_run_fetches_only_what_is_new_changed_or_damaged_here(s3, account, source, put, folder):
+    put(**SURVEY, gone=b"1", **{"deep/er/gone": b"2"})
+    mirror(s3, source, folder)
+    put(**{"new": b"new", "data.yaml": b"names: [bus]"})
+    for key in ("s/gone", "s/deep/er/gone"):
+        s3.delete_object(Bucket=account.bucket, Key=key)
+    (folder / "images/ü.jpg").write_bytes(b"x" * 7)
+    again = mirror(s3, source, folder)
+    assert files_in(folder) == {**SURVEY, "data.yaml": b"names: [bus]", "new": b"new"}
+    assert (again.files, again.fetched, again.reused, again.removed) == (5, 3, 2, 2)
+    assert not (folder / "deep").exists()
+    assert mirror(s3, source, folder).fetched == 0
+
+
+def test_only_what_is_wanted_and_later_the_rest(s3, source, put, folder):
+    put(**SURVEY)
+    labels = mirror(s3, source, folder, wanted=lambda name: not name.startswith("images/"))
+    assert set(files_in(folder)) == {"data.yaml", "labels/a 1.txt"}
+    assert labels.files == 2
+    assert mirror(s3, source, folder).fetched == 2
+    assert mirror(s3, source, folder, wanted=lambda _name: False).files == 4
+
+
+def test_objects_that_cannot_be_files_are_named_and_the_others_come(s3, account, source, put, folder):
+    good = {"a/b": b"1", "c": b"2"}
+    long = "x" * 256
+    put(**good, **{"../evil": b"", "x//y": b"", "a/.": b"", f"l/{long}": b"", ".overflight-mirror/z": b"", "a": b"f"})
+    put(**{"folder/": b"", "full/": b"x"})
+    done = mirror(s3, source, folder)
+    assert files_in(folder) == good
+    why = {remark.key: remark.why for remark in done.skipped}
+    assert set(why) == {
+        f"s/{key}" for key in ("../evil", "x//y", "a/.", f"l/{long}", ".overflight-mirror/z", "a", "full/")
+    }
+    assert "cannot be a path" in why["s/../evil"]
+    assert "longer than the 255 bytes" in why[f"s/l/{long}"]
+    assert "own record" in why["s/.overflight-mirror/z"]
+    assert "file and folder" in why["s/a"]
+    assert not (folder.parent / "evil").exists()
+
+
+def test_a_file_can_become_a_folder_and_back(s3, account, source, put, folder):
+    put(a=b"1")
+    mirror(s3, source, folder)
+    s3.delete_object(Bucket=account.bucket, Key="s/a")
+    put(**{"a/b": b"2"})
+    mirror(s3, source, folder)
+    assert files_in(folder) == {"a/b": b"2"}
+    s3.delete_object(Bucket=account.bucket, Key="s/a/b")
+    put(a=b"3")
+    mirror(s3, source, folder)
+    assert files_in(folder) == {"a": b"3"}
+
+
+NAMES = {"A.jpg": b"1", "a.jpg": b"2", "caf\u00e9": b"3", "cafe\u0301": b"4", "B/x": b"5", "b": b"6"}
+
+
+def test_names_that_differ_only_in_case_are_reported(s3, source, put, folder):
+    put(**NAMES)
+    done = mirror(s3, source, folder)
+    assert files_in(folder) == NAMES
+    assert [remark.key for remark in done.alike] == ["s/a.jpg", "s/caf\u00e9"]
+
+
+def test_a_disk_that_ignores_case_gets_one_of_them(s3, source, put, folder, monkeypatch):
+    monkeypatch.setattr("overflight.account.mirror._ignores_case", lambda _record: True)
+    put(**NAMES)
+    done = mirror(s3, source, folder)
+    assert set(files_in(folder)) == {"A.jpg", "cafe\u0301", "B/x"}
+    assert [remark.key for remark in done.skipped] == ["s/a.jpg", "s/b", "s/caf\u00e9"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "cure"),
+    [
+        pytest.param("none", "There is s3://{bucket}/s/", id="prefix"),
+        pytest.param("s/data.yaml", "This is one object", id="object"),
+        pytest.param("s/image", "There is s3://{bucket}/s/images/", id="similar"),
+    ],
+)
+def test_nothing_there(s3, source, put, folder, prefix, cure):
+    put(**SURVEY)
+    with pytest.raises(NotFoundError, match="there are no objects") as caught:
+        mirror(s3, S3Uri(source.bucket, prefix), folder)
+    assert caught.value.cure.startswith(cure.format(bucket=source.bucket))
+    assert caught.value.where == f"s3://{source.bucket}/{prefix}/"
+
+
+def test_a_source_that_is_empty_now_leaves_the_mirror_alone(s3, account, source, put, folder):
+    put(a=b"1")
+    mirror(s3, source, folder)
+    s3.delete_object(Bucket=account.bucket, Key="s/a")
+    with pytest.raises(NotFoundError):
+        mirror(s3, source, folder)
+    assert files_in(folder) == {"a": b"1"}
+
+
+def test_refusals_come_in_our_words(s3, account, loader, folder):
+    from overflight.account.local.login import local_session
+
+    intern = local_session(account, role="intern", user="x", loader=loader).client("s3")
+    with pytest.raises(RefusedError, match=r"s3:ListBucket"):
+        mirror(intern, S3Uri(account.bucket, "s"), folder)
+    with pytest.raises(NotFoundError, match="NoSuchBucket"):
+        mirror(s3, S3Uri("none-such", "s"), folder.parent / "other")
+
+
+def test_the_folder_is_the_mirrors_alone(s3, source, put, folder, tmp_path):
+    put(a=b"1")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a").write_text("precious")
+    with pytest.raises(UsageError, match="holds no mirror"):
+        mirror(s3, source, tmp_path / "mine")
+    assert (tmp_path / "mine/a").read_text() == "precious"
+    mirror(s3, source, folder)
+    with pytest.raises(StoreError, match="this folder mirrors s3://"):
+        mirror(s3, source / "images", folder)
+    with (folder / RECORD / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ResourceError, match="another process"):
+            mirror(s3, source, folder)
+    (folder / RECORD / "ledger.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreError, match="Remove"):
+        mirror(s3, source, folder)
+
+
+def test_too_little_disk_is_seen_before_anything_is_fetched(s3, source, put, folder, monkeypatch):
+    put(**SURVEY)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1})())
+    with pytest.raises(ResourceError, match="are needed"):
+        mirror(s3, source, folder)
+    assert files_in(folder) == {}
+
+
+def test_a_source_has_its_own_folder_below_home(s3, account, put, tmp_path):
+    put(**SURVEY)
+    folder, done = mirror_source(s3, f"s3://{account.bucket}/s/", home=tmp_path)
+    assert files_in(folder) == SURVEY
+    assert done.files == 4
+    assert folder == cache_folder(tmp_path, S3Uri(account.bucket, "s"))
+    assert folder.parent == tmp_path / "cache/sources" / account.bucket
+    assert folder != cache_folder(tmp_path, S3Uri(account.bucket, "t"))
+
+
+# --- over HTTP, with faults
+
+
+@pytest.fixture
+def server():
+    with serving() as held:
+        yield held
+
+
+BUCKET = S3Uri("b")
+
+
+def test_a_large_object_comes_in_ranges_of_one_and_the_same_content(server, folder):
+    content = os.urandom(100 * KIB)
+    server.objects["big"] = Stored(content)
+    done = mirror(server.client(), BUCKET, folder, part_bytes=30 * KIB)
+    assert files_in(folder) == {"big": content}
+    edges = [0, 30 * KIB, 60 * KIB, 90 * KIB, 100 * KIB]
+    assert sorted(server.gets("big")) == [(a, b - 1) for a, b in itertools.pairwise(edges)]
+    assert all(asked.headers["If-Match"] == f'"{server.objects["big"].tag}"' for asked in server.asked if asked.key)
+    assert done.unverified == ()
+
+
+@pytest.mark.parametrize("part_bytes", [10**6, 300 * KIB], ids=["whole", "in ranges"])
+def test_a_cut_connection_is_continued_at_the_byte_reached(server, folder, part_bytes):
+    content = os.urandom(600 * KIB)
+    server.objects["a"] = Stored(content)
+    server.cuts["a"] = [300 * KIB if part_bytes == 10**6 else 100, 10]
+    mirror(server.client(), BUCKET, folder, part_bytes=part_bytes, workers=1, patience=quick())
+    assert files_in(folder) == {"a": content}
+    if part_bytes == 10**6:
+        assert server.gets("a")[0] is None
+        assert server.gets("a")[1][0] == 256 * KIB  # what was read before the cut is kept
+
+
+def test_a_connection_that_breaks_again_and_again_ends_in_our_words(server, folder):
+    server.objects["a"] = Stored(b"x" * 1000)
+    server.cuts["a"] = [0] * 9
+    with pytest.raises(AccountError, match="b/a"):
+        mirror(server.client(), BUCKET, folder, patience=quick(attempts=4))
+    assert len(server.gets("a")) == 4
+    assert files_in(folder) == {}
+
+
+def test_a_read_that_hangs_is_given_up_and_tried_again(server, folder):
+    server.objects["a"] = Stored(b"x" * 1000)
+    seen = []
+
+    def hang(asked):
+        if asked.key and not seen:
+            seen.append(asked)
+            time.sleep(0.6)
+
+    server.before = hang
+    mirror(server.client(read_timeout=0.2), BUCKET, folder, patience=quick())
+    assert len(server.gets("a")) == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (503, "SlowDown", "Please reduce your request rate.", {}),
+        (500, "InternalError", "We encountered an internal error.", {}),
+        (400, "RequestTimeout", "Your socket connection was not read from.", {}),
+    ],
+    ids=lambda refusal: refusal[1],
+)
+def test_what_passes_is_tried_again_while_listing_and_fetching(server, folder, refusal):
+    server.objects["a"] = Stored(b"content")
+    server.refusals = [refusal] * 3
+    mirror(server.client(), BUCKET, folder, patience=quick())
+    server.refusals = [refusal] * 3
+    server.objects["a"] = Stored(b"newer")
+    server.before = lambda asked: None
+    mirror(server.client(), BUCKET, folder, patience=quick())
+    assert files_in(folder) == {"a": b"newer"}
+
+
+def test_throttling_without_end_is_told(server, folder):
+    server.objects["a"] = Stored(b"content")
+    server.refusals = [(503, "SlowDown", "Please reduce your request rate.", {})] * 50
+    with pytest.raises(ResourceError, match=r"SlowDown.*Wait a moment"):
+        mirror(server.client(), BUCKET, folder, patience=quick(attempts=5))
+    assert len(server.asked) == 5
+
+
+def test_waits_double_up_to_a_limit(monkeypatch):
+    waits = []
+    patience = Patience(first_s=1.0, longest_s=5.0, draw=lambda: 1.0)
+    monkeypatch.setattr(patience.stop, "wait", waits.append)
+    for tries in range(1, 6):
+        patience.wait(tries)
+    assert waits == [1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize("part_bytes", [10**6, 10 * KIB], ids=["whole", "in ranges"])
+def test_an_object_that_changes_meanwhile_is_noticed(server, folder, part_bytes):
+    server.objects["a"] = Stored(b"x" * 40 * KIB)
+
+    def change(asked):
+        if asked.key:
+            server.objects["a"] = Stored(b"y" * 40 * KIB)
+
+    server.before = change
+    with pytest.raises(InputError, match=r"changed while it was read.*[Rr]un the same command again"):
+        mirror(server.client(), BUCKET, folder, part_bytes=part_bytes, patience=quick())
+    assert files_in(folder) == {}
+    server.before = None
+    mirror(server.client(), BUCKET, folder, part_bytes=part_bytes)
+    assert files_in(folder) == {"a": b"y" * 40 * KIB}
+
+
+def test_an_object_that_vanishes_meanwhile_is_told(server, folder):
+    server.objects["a"] = Stored(b"x")
+    server.before = lambda asked: asked.key and server.objects.clear()
+    with pytest.raises(InputError, match="was removed while"):
+        mirror(server.client(), BUCKET, folder, patience=quick())
+
+
+def test_a_service_that_ignores_ranges_is_found_out(server, folder):
+    server.objects["a"] = Stored(b"x" * 40 * KIB)
+    server.ignores_ranges = True
+    with pytest.raises(AccountError, match="answered with the whole object"):
+        mirror(server.client(), BUCKET, folder, part_bytes=10 * KIB)
+
+
+def b64(digest):
+    return base64.b64encode(digest).decode()
+
+
+CONTENT = bytes(range(256)) * 400
+HALVES = (CONTENT[: 60 * KIB], CONTENT[60 * KIB :])
+UNEVEN = (CONTENT[: 50 * KIB], CONTENT[50 * KIB : 90 * KIB], CONTENT[90 * KIB :])
+
+
+def in_parts(parts, function=lambda part: hashlib.md5(part).digest()):
+    return b"".join(function(part) for part in parts)
+
+
+def etag_of(parts):
+    return f"{hashlib.md5(in_parts(parts)).hexdigest()}-{len(parts)}"
+
+
+def crc(data):
+    return zlib.crc32(data).to_bytes(4, "big")
+
+
+KMS = {"x-amz-server-side-encryption": "aws:kms"}
+PROVED = {
+    "SHA-256": Stored(CONTENT, {"x-amz-checksum-sha256": b64(hashlib.sha256(CONTENT).digest())}, "opaque"),
+    "SHA-1": Stored(CONTENT, {"x-amz-checksum-sha1": b64(hashlib.sha1(CONTENT).digest())}, "opaque"),
+    "CRC32": Stored(CONTENT, {"x-amz-checksum-crc32": b64(crc(CONTENT)), **KMS}, "opaque"),
+    "MD5 as ETag": Stored(CONTENT),
+    "ETag of even parts": Stored(CONTENT, {}, etag_of(HALVES), part_sizes=tuple(map(len, HALVES))),
+    "ETag of uneven parts": Stored(CONTENT, {}, etag_of(UNEVEN), part_sizes=tuple(map(len, UNEVEN))),
+    "CRC32 of parts": Stored(
+        CONTENT,
+        {"x-amz-checksum-crc32": b64(crc(in_parts(HALVES, crc))) + "-2", **KMS},
+        "opaque-2",
+        part_sizes=tuple(map(len, HALVES)),
+    ),
+}
+BOTH_WAYS = pytest.mark.parametrize("part_bytes", [10**6, 64 * KIB], ids=["whole", "in ranges"])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("stored", PROVED.values(), ids=PROVED)
+def test_what_is_proved_by(server, folder, stored, part_bytes):
+    server.objects["a"] = stored
+    done = mirror(server.client(response_checksum_validation="when_required"), BUCKET, folder, part_bytes=part_bytes)
+    assert files_in(folder) == {"a": CONTENT}
+    assert done.unverified == ()
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("stored", PROVED.values(), ids=PROVED)
+def test_one_wrong_byte_is_fetched_again(server, folder, stored, part_bytes):
+    server.objects["a"] = stored
+    server.corrupt["a"] = 1
+    mirror(server.client(), BUCKET, folder, part_bytes=part_bytes, patience=quick())
+    assert files_in(folder) == {"a": CONTENT}
+
+
+@BOTH_WAYS
+def test_wrong_bytes_twice_are_an_error_and_no_file(server, folder, part_bytes):
+    server.objects["a"] = PROVED["SHA-256"]
+    server.corrupt["a"] = 99
+    with pytest.raises(InputError, match="does not match its checksum"):
+        mirror(server.client(), BUCKET, folder, part_bytes=part_bytes, patience=quick())
+    assert files_in(folder) == {}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(Stored(CONTENT, KMS, "0" * 32), id="KMS: the ETag is no MD5"),
+        pytest.param(
+            Stored(CONTENT, {"x-amz-server-side-encryption-customer-algorithm": "AES256"}, "0" * 32), id="SSE-C"
+        ),
+        pytest.param(Stored(CONTENT, {}, f"{'0' * 32}-3"), id="parts of unknown size"),
+        pytest.param(Stored(CONTENT, {"x-amz-checksum-xxhash3": "AAAAAAAAAAA="}, "opaque"), id="unknown algorithm"),
+    ],
+)
+def test_what_cannot_be_proved_is_said(server, folder, stored):
+    server.objects["a"] = stored
+    (remark,) = mirror(server.client(), BUCKET, folder).unverified
+    assert isinstance(remark, Remark)
+    assert remark.key == "a"
+    assert "size and ETag were compared" in remark.why
+    assert mirror(server.client(), BUCKET, folder).unverified == (remark,)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind", "words"),
+    [
+        pytest.param(
+            (
+                403,
+                "AccessDenied",
+                "User: arn:aws:iam::1:user/a is not authorized to perform: kms:Decrypt on resource: k",
+                {},
+            ),
+            RefusedError,
+            "Ask an administrator for kms:Decrypt on k",
+            id="kms",
+        ),
+        pytest.param(
+            (403, "InvalidObjectState", "The operation is not valid for the object's storage class", {}),
+            InputError,
+            "archived",
+            id="glacier",
+        ),
+        pytest.param((403, "AccessDenied", "Access Denied", {}), RefusedError, "requester pay", id="requester pays"),
+        pytest.param((400, "ExpiredToken", "expired", {}), AccountError, "aws sso login", id="expired"),
+    ],
+)
+def test_an_object_that_cannot_be_read(server, folder, refusal, kind, words):
+    server.objects["a"] = Stored(b"x")
+    server.before = lambda asked: server.refusals.append(refusal) if asked.key else None
+    with pytest.raises(kind, match=words) as caught:
+        mirror(server.client(), BUCKET, folder)
+    assert caught.value.where == "s3://b/a"
+
+
+def test_the_requester_pays_when_told_to(server, folder):
+    server.objects["a"] = Stored(b"x" * 100)
+    mirror(server.client(), BUCKET, folder, requester_pays=True, part_bytes=60)
+    assert {asked.headers.get("x-amz-request-payer") for asked in server.asked} == {"requester"}
+
+
+def test_a_listing_comes_in_pages_and_an_error_stops_everything(server, folder):
+    server.page = 7
+    server.objects = {f"k{n:03}": Stored(b"%d" % n) for n in range(50)}
+    assert mirror(server.client(), BUCKET, folder).files == 50
+    assert sum(not asked.key for asked in server.asked) == 8
+    server.objects = {f"n{n:03}": Stored(b"%d" % n) for n in range(200)}
+    server.before = lambda asked: asked.key == "n020" and server.refusals.append((403, "AccessDenied", "no", {}))
+    with pytest.raises(RefusedError):
+        mirror(server.client(), BUCKET, folder, workers=2)
+    assert len({asked.key for asked in server.asked if asked.key.startswith("n")}) < 60
+
+
+# --- killed
+
+
+@given(
+    st.integers(0, 200), st.integers(1, 50), st.lists(st.tuples(st.integers(0, 200), st.integers(1, 60)), max_size=6)
+)
+def test_what_is_there_and_what_is_missing_make_the_whole(size, part_bytes, spans):
+    there = sorted((start, min(start + length, size)) for start, length in spans if start < size)
+    gaps = missing_ranges(there, size, part_bytes)
+    covered = [position for start, stop in there for position in range(start, stop)]
+    fetched = [position for start, stop in gaps for position in range(start, stop)]
+    assert set(covered) | set(fetched) == set(range(size))
+    assert len(fetched) == len(set(fetched))
+    assert not set(covered) & set(fetched)
+    assert all(0 < stop - start <= part_bytes for start, stop in gaps)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from overflight.account.mirror import mirror
+from overflight.account.objects import S3Uri
+from overflight.account.session import open_session
+from overflight.settings import load_settings
+settings = load_settings(home=sys.argv[1], user="ada")
+mirror(open_session(settings).client("s3"), S3Uri(settings.bucket, "s"), Path(sys.argv[2]), part_bytes=65536, workers=2)
+"""
+
+
+def test_a_killed_mirror_goes_on_where_it_was(s3, account, source, put, folder, settings):
+    put(big=os.urandom(600 * 65536), **{f"n{number:03}": b"x" * 1000 for number in range(50)})
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(settings.home), str(folder)])
+    deadline = time.monotonic() + 60
+    while ranges_noted(folder) < 20:
+        assert child.poll() is None, "the child ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    noted = ranges_noted(folder)
+    assert 20 <= noted < 600
+    assert not (folder / "big").exists()
+    spans = []
+    s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: spans.append(params.get("Range")))
+    done = mirror(s3, source, folder, part_bytes=65536)
+    assert done.files == 51
+    assert len([span for span in spans if span]) == 600 - noted
+    assert (folder / "big").read_bytes() == account.objects.get_path(account.bucket, "s/big").read_bytes()
+
+
+def ranges_noted(folder: Path) -> int:
+    import sqlite3
+
+    path = folder / RECORD / "ledger.db"
+    if not path.exists():
+        return 0
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        return int(connection.execute("SELECT count(*) FROM ranges").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        connection.close()
+
+
+def test_ranges_of_an_older_content_are_not_used(server, folder):
+    server.objects["a"] = Stored(b"x" * 100)
+    server.refusals = []
+    server.before = lambda asked: asked.span == (50, 59) and server.refusals.append((403, "AccessDenied", "no", {}))
+    with pytest.raises(RefusedError):
+        mirror(server.client(), BUCKET, folder, part_bytes=10, workers=1)
+    server.before = None
+    server.objects["a"] = Stored(b"y" * 100)
+    mirror(server.client(), BUCKET, folder, part_bytes=10)
+    assert files_in(folder) == {"a": b"y" * 100}
