@@ -96,7 +96,7 @@ def read(
     refused: list[RefusedBox] = []
     read_files: list[CocoFile] = []
     with collector_paused():
-        for key in labels:
+        for key in dict.fromkeys(labels):
             coco = _open(files, key, findings, refused)
             if coco is not None:
                 read_files.append(coco)
@@ -108,7 +108,8 @@ def read(
         for coco in read_files:
             read_images(coco, photos)
             columns.append(read_annotations(coco, index, max_area_ratio))
-    placed = _by_photo(read_files, columns)
+            coco.annotations.clear()
+        placed = _by_photo(read_files, columns)
     unnamed = [key for coco in read_files for key in coco.unclear]
     for column in columns:
         findings += column.findings
@@ -126,7 +127,7 @@ def read(
 
 
 def _open(files: SourceFiles, key: str, findings: list[Finding], refused: list[RefusedBox]) -> CocoFile | None:
-    document = read_document(files, key)
+    document = read_document(files, key, expected=_expected)
     findings += document.findings
     value = document.value
     if document.damaged:
@@ -153,6 +154,18 @@ def _open(files: SourceFiles, key: str, findings: list[Finding], refused: list[R
         what = f"has {len(lists['annotations'])} annotations and no list of categories"
         findings.append(Finding("error", "class-names", key, what, "Add `categories` with id and name of each class"))
     return CocoFile(key, lists["images"], lists["annotations"], categories)
+
+
+def _expected(value: Any) -> dict[str, tuple[int, ...]]:
+    """How often the keys that boxes are read from stand in a file where every entry has each of them once."""
+    if not isinstance(value, dict):
+        return {}
+    length = {name: len(found) if isinstance(found, list) else 0 for name, found in value.items()}
+    images, annotations = length.get("images", 0), length.get("annotations", 0)
+    once = {name: (1,) for name in ("images", "annotations", "categories") if name in value}
+    each = dict.fromkeys(("image_id", "category_id", "bbox"), (annotations,))
+    some = dict.fromkeys(("iscrowd", "ignore"), (0, annotations))
+    return {**once, **each, **some, "file_name": (images,), "id": (sum(length.values()),)}
 
 
 def _categories(key: str, entries: list[Any], findings: list[Finding]) -> dict[Id, str]:

@@ -7,10 +7,12 @@ It does not open files.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -31,6 +33,7 @@ _CURES = {
     "no-box": "Draw a box or take the annotation out",
 }
 _OTHER_CURE = "Write a finite number in pixels, without quotation marks"
+_NEEDED = ("image_id", "category_id", "bbox")
 _LIMIT = 2**62
 _PLAIN_FLAGS = frozenset({0, 1, None})
 
@@ -172,29 +175,42 @@ def _plain(annotations: list[Any], known: dict[Id, int], class_of: dict[Id, int]
     """Photo, class, ``x y w h`` and ignored by columns; None when one of the annotations is not plain."""
     if not set(map(type, annotations)) <= {dict}:
         return None
-    image_ids = [entry.get("image_id") for entry in annotations]
-    category_ids = [entry.get("category_id") for entry in annotations]
-    boxes = [entry.get("bbox") for entry in annotations]
+    try:
+        image_ids, category_ids, boxes = (list(map(itemgetter(name), annotations)) for name in _NEEDED)
+    except KeyError:
+        return None
     if not set(map(type, image_ids)) | set(map(type, category_ids)) <= {int, str} or not set(map(type, boxes)) <= {
         list
     }:
         return None
-    flat = list(chain.from_iterable(boxes))
-    if not set(map(len, boxes)) <= {4} or not set(map(type, flat)) <= {int, float}:
+    if not set(map(len, boxes)) <= {4} or not set(map(type, chain.from_iterable(boxes))) <= {int, float}:
         return None
     photo, class_ids = list(map(known.get, image_ids)), list(map(class_of.get, category_ids))
-    flags = [[entry.get(name) for entry in annotations] for name in ("iscrowd", "ignore")]
-    plain_flags = all(set(map(type, flag)) <= {int, bool, type(None)} for flag in flags)
-    if None in photo or None in class_ids or not plain_flags or not set(chain(*flags)) <= _PLAIN_FLAGS:
+    ignored = _ignored(annotations)
+    if ignored is None or None in photo or None in class_ids:
         return None
     try:
-        xywh = np.array(flat, dtype=np.float64).reshape(-1, 4)
+        xywh = np.fromiter(chain.from_iterable(boxes), dtype=np.float64, count=4 * len(boxes)).reshape(-1, 4)
     except OverflowError:
         return None
     if not np.isfinite(xywh).all() or not np.isfinite(xywh[:, :2] + xywh[:, 2:]).all():
         return None
-    ignored = np.array([bool(crowd or ignore) for crowd, ignore in zip(*flags, strict=True)], dtype=np.bool_)
     return np.array(photo, dtype=np.int64), np.array(class_ids, dtype=np.int64), xywh, ignored
+
+
+def _ignored(annotations: list[dict[str, Any]]) -> NDArray[np.bool_] | None:
+    """What ``iscrowd`` or ``ignore`` marks; None when one of them is neither 0 nor 1."""
+    found = np.zeros(len(annotations), dtype=np.bool_)
+    for name in ("iscrowd", "ignore"):
+        flags = [entry.get(name) for entry in annotations]
+        if not set(map(type, flags)) <= {int, bool, type(None)}:
+            return None
+        values = set(flags)
+        if not values <= _PLAIN_FLAGS:
+            return None
+        if values - {0, None}:
+            found |= np.array(list(map(bool, flags)), dtype=np.bool_)
+    return found
 
 
 def _is_plain(entry: Any, known: dict[Id, int], class_of: dict[Id, int]) -> bool:
@@ -302,10 +318,7 @@ def _around(segmentation: Any) -> tuple[float, float, float, float]:
 def _area_findings(key: str, annotations: list[Any], xywh: Boxes, max_ratio: float) -> list[Finding]:
     """One finding when ``area`` is larger than boxes can be; a smaller one is the polygon's and right."""
     given = [entry.get("area") for entry in annotations]
-    areas = np.array(
-        [value if type(value) in {int, float} and -_LIMIT < value < _LIMIT else math.nan for value in given],
-        dtype=np.float64,
-    )
+    areas = _floats(given)
     with np.errstate(over="ignore", invalid="ignore"):
         own = np.abs(xywh[:, 2] * xywh[:, 3])
         wrong = np.flatnonzero((areas > max_ratio * own) & (own > 0))
@@ -321,13 +334,24 @@ def _area_findings(key: str, annotations: list[Any], xywh: Boxes, max_ratio: flo
     return [Finding("warning", "area-field", key, what, cure, score=share)]
 
 
+def _floats(values: list[Any]) -> NDArray[np.float64]:
+    """``values`` as floats, NaN where one is no number."""
+    with contextlib.suppress(OverflowError):
+        if set(map(type, values)) <= {int, float}:
+            return np.array(values, dtype=np.float64)
+    fit = [value if type(value) in {int, float} and -_LIMIT < value < _LIMIT else math.nan for value in values]
+    return np.array(fit, dtype=np.float64)
+
+
 def _numbers(coco: CocoFile) -> tuple[NDArray[np.int64], list[Finding]]:
     """Annotation ids, or ordinals where one is missing, and a finding when ids repeat."""
     ids = [entry.get("id") if isinstance(entry, dict) else None for entry in coco.annotations]
-    if not set(map(type, ids)) <= {int} or not all(-_LIMIT < value < _LIMIT for value in ids if value is not None):
-        return np.arange(1, len(ids) + 1, dtype=np.int64), []
-    found = np.array(ids, dtype=np.int64)
-    repeated = len(found) - len(np.unique(found))
+    found = np.arange(1, len(ids) + 1, dtype=np.int64)
+    if not set(map(type, ids)) <= {int}:
+        return found, []
+    with contextlib.suppress(OverflowError):
+        found = np.array(ids, dtype=np.int64)
+    repeated = len(ids) - len(set(ids))
     if not repeated:
         return found, []
     what = f"{repeated} annotation ids are used before in the file; all boxes were read"
@@ -336,9 +360,10 @@ def _numbers(coco: CocoFile) -> tuple[NDArray[np.int64], list[Finding]]:
 
 
 def _losses(coco: CocoFile, outlined: int) -> list[str]:
-    entries = [entry for entry in coco.annotations if isinstance(entry, dict)]
-    outlines = sum(1 for entry in entries if entry.get("segmentation"))
-    keypoints = sum(1 for entry in entries if entry.get("keypoints"))
+    outlines, keypoints = (
+        sum([1 for entry in coco.annotations if isinstance(entry, dict) and entry.get(name)])
+        for name in ("segmentation", "keypoints")
+    )
     found = []
     if outlined:
         found.append(f"{coco.key}: {outlined} outlines without bbox were taken for the box around them")
