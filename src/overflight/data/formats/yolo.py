@@ -21,6 +21,7 @@ from overflight.data.files import SourceFiles
 from overflight.data.findings import Finding, Severity
 from overflight.data.formats import yolo_layout as layout
 from overflight.data.formats import yolo_text as text
+from overflight.data.formats.json_files import collector_paused
 from overflight.data.formats.labels import LabelSet, PhotoLabels, RefusedBox, xyxy_of_corners
 from overflight.data.formats.sniffed import Sniffed
 from overflight.data.formats.yolo_names import find_class_names, is_class_file, read_class_names
@@ -132,27 +133,28 @@ def _read_pairs(
     classes: int,
 ) -> _Draft:
     draft = _Draft()
-    for photo, key in pairs.labels.items():
-        data, error = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
-        if error is not None:
-            draft.findings.append(Finding("error", "damaged", key, error.what, error.cure, photo))
-            continue
-        size = sizes.get(photo)
-        if size is None:
-            _refuse_all(draft, data, key=key, photo=photo)
-            continue
-        try:
-            lines = text.parse(data, kind=kind, classes=classes)
-        except UnicodeDecodeError:
-            finding = Finding("error", "damaged", key, "is not UTF-8 text", _TEXT_CURE, photo)
-            draft.findings.append(finding)
-            draft.refused.append(RefusedBox(finding, max(1, text.count_lines(data))))
-            continue
-        draft.columns.update(lines.columns)
-        draft.photos[photo] = _labels_of(lines, kind=kind, size=size, key=key)
-        for line in lines.refused:
-            finding = Finding("error", line.code, f"{key}:{line.number}", line.what, line.cure, photo)
-            draft.refused.append(RefusedBox(finding, raw=line.raw))
+    with collector_paused():
+        for photo, key in pairs.labels.items():
+            data, error = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
+            if error is not None:
+                draft.findings.append(Finding("error", "damaged", key, error.what, error.cure, photo))
+                continue
+            size = sizes.get(photo)
+            if size is None:
+                _refuse_all(draft, data, key=key, photo=photo)
+                continue
+            try:
+                lines = text.parse(data, kind=kind, classes=classes)
+            except UnicodeDecodeError:
+                finding = Finding("error", "damaged", key, "is not UTF-8 text", _TEXT_CURE, photo)
+                draft.findings.append(finding)
+                draft.refused.append(RefusedBox(finding, max(1, text.count_lines(data))))
+                continue
+            draft.columns.update(lines.columns)
+            draft.photos[photo] = _labels_of(lines, kind=kind, size=size, key=key)
+            for line in lines.refused:
+                finding = Finding("error", line.code, f"{key}:{line.number}", line.what, line.cure, photo)
+                draft.refused.append(RefusedBox(finding, raw=line.raw))
     return draft
 
 

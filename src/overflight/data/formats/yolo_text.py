@@ -107,7 +107,7 @@ def parse_clean(data: bytes, *, columns: int, classes: int) -> Lines | None:
     if lengths != {columns} or not b"".join([row[0] for row in rows]).isdigit():
         return None
     try:
-        array = np.array(list(map(float, chain.from_iterable(rows))), dtype=np.float64).reshape(-1, columns)
+        array = np.array(list(chain.from_iterable(rows)), dtype=np.float64).reshape(-1, columns)
     except ValueError:
         return None
     if not np.isfinite(array).all() or array[:, 0].max() >= classes:
