@@ -66,6 +66,7 @@ READER_CODES: Mapping[str, str] = {
     "unknown-class": "readers of labels",
     "class-names": "readers of labels, where two lists of classes disagree",
     "area-field": "reader of COCO",
+    "repeated-id": "reader of COCO",
     "name-differs": "readers of labels",
     "missing-photo": "readers of labels",
     "size-differs": "readers of labels",

@@ -20,10 +20,12 @@ _INTRODUCTION = """# Checks
 
 <!-- Written from src/overflight/data/checks/catalogue.yaml by tests/data/test_catalogue.py; change that file. -->
 
-What `overflight survey check` and the validate job look for. A finding is an **error** (the photograph or the survey cannot be used as it
-is) or a **warning** (it can, but look at it). Nothing is dropped silently: what cannot be used is in the quarantine list with its reason.
+What `overflight survey check` and the validate job look for. A finding is an **error** (the photograph or the survey
+cannot be used as it is) or a **warning** (it can, but look at it). Nothing is dropped silently: what cannot be used is
+in the quarantine list with its reason.
 
-* `--set dark=off` changes a level (`error`, `warning`, `off`), `--set tiny.min_side_px=10` a limit. A YAML file does the same for many:
+* `--set dark=off` changes a level (`error`, `warning`, `off`), `--set tiny.min_side_px=10` a limit. A YAML file does
+  the same for many:
 
   ```yaml
   dark: off
@@ -32,8 +34,8 @@ is) or a **warning** (it can, but look at it). Nothing is dropped silently: what
   ```
 
 * **(always)** cannot be switched off: what these checks name is left out of the survey and must not be so silently.
-* **(--fix)** has a safe cure: boxes clipped by one pixel at most, exact repetitions and boxes of zero area removed, each written down.
-  The source is never changed.
+* **(--fix)** has a safe cure: boxes clipped by one pixel at most, exact repetitions and boxes of zero area removed,
+  each written down. The source is never changed.
 * Numbers 1 to 39 are the usual list of data set checks; from 40 on is what real drone surveys added.
 * Pixels are those of the upright photograph, except where a limit speaks of the training size. Luma is 0 to 255.
 """
