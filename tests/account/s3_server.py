@@ -91,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
 
     held: FakeS3
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet, else each answer waits for the client's delayed ACK
 
     def log_message(self, *_: Any) -> None:
         pass

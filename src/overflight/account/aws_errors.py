@@ -122,7 +122,7 @@ _OF_S3 = frozenset({*_ACTIONS, *_ACTIONS.values(), "AbortMultipartUpload", "GetB
 _NAMED_ACTION = re.compile(
     r"not authorized to perform:? ([a-z0-9-]+):(\w+)(?:.{0,20}? on resource: \"?([^\s\"]+))?", re.DOTALL
 )
-_NAMED_REGION = re.compile(r"(?:expecting|the region) '?([a-z]{2}(?:-[a-z]+)+-\d)'?")
+_NAMED_REGION = re.compile(r"expecting '?([a-z]{2}(?:-[a-z]+)+-\d)'?")
 _OWNERS_MAY_CHARGE = "in a bucket whose owner lets the requester pay, agree to pay"
 
 
