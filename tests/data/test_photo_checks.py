@@ -141,6 +141,14 @@ def test_portrait_and_landscape_are_one_size():
     assert places(found(files, {"resolution-outlier"})) == []
 
 
+def test_a_flight_of_many_sizes_is_one_finding():
+    files = {f"{side}.jpg": jpeg(town(3, size_wh=(side, 300))) for side in (300, 310, 320, 330, 340, 350)}
+    (finding,) = found(files, {"resolution-outlier"})
+    assert finding.photo == ""
+    assert finding.what.startswith("the 6 photographs of flight a have no common kind: 1 300x300 px, ")
+    assert finding.what.endswith(" and 2 more kinds")
+
+
 def test_flights_may_differ_in_size():
     files = OTHERS | {"b1.jpg": jpeg(town(3)), "b2.jpg": jpeg(town(4))}
     flights = {"b1.jpg": "b", "b2.jpg": "b"}

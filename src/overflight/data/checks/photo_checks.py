@@ -33,6 +33,7 @@ _TURNS = {
     8: "turned by 90 degrees",
 }
 _FLAT_CONTRAST = 5.0
+_NAMED_AT_MOST = 4
 
 
 def unreadable(subject: Subject, limits: Limits) -> Iterator[Hit]:
@@ -97,7 +98,7 @@ def mixed_pixels(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Photographs whose channels, bit depth or palette differ from most of the survey's."""
     del limits
     kinds = {key: _pixel_kind(header) for key, _, header in _readable(subject)}
-    yield from _minority(kinds, "of the survey's photographs have")
+    yield from _minority(kinds, "of the survey")
 
 
 def resolution_outlier(subject: Subject, limits: Limits) -> Iterator[Hit]:
@@ -108,7 +109,7 @@ def resolution_outlier(subject: Subject, limits: Limits) -> Iterator[Hit]:
         longer, shorter = sorted((header.width_px, header.height_px), reverse=True)
         sizes[_flight(subject, key)][key] = f"{longer}x{shorter} px"
     for flight, of_flight in sizes.items():
-        yield from _minority(of_flight, f"of flight {flight} have")
+        yield from _minority(of_flight, f"of flight {flight}")
 
 
 def dark(subject: Subject, limits: Limits) -> Iterator[Hit]:
@@ -245,15 +246,20 @@ def _pixel_kind(header: Header) -> str:
     return f"{kind} of {header.bits} bits"
 
 
-def _minority(kinds: dict[str, str], most_have: str) -> Iterator[Hit]:
-    """A hit per photograph that is not of the most frequent kind (the first in order among equals)."""
-    counts = Counter(kinds.values())
+def _minority(kinds: dict[str, str], of_whom: str) -> Iterator[Hit]:
+    """A hit per photograph that is not of the kind of more than half; one for all when there is no such kind."""
+    counts = Counter(kinds.values()).most_common()
     if len(counts) < 2:
         return
-    usual, number = max(sorted(counts.items()), key=lambda item: item[1])
+    usual, number = counts[0]
+    if 2 * number <= len(kinds):
+        shown = ", ".join(f"{count} {kind}" for kind, count in counts[:_NAMED_AT_MOST])
+        more = f" and {len(counts) - _NAMED_AT_MOST} more kinds" if len(counts) > _NAMED_AT_MOST else ""
+        yield Hit(f"the {len(kinds)} photographs {of_whom} have no common kind: {shown}{more}", score=len(counts))
+        return
     for key, kind in kinds.items():
         if kind != usual:
-            yield Hit(f"has {kind}; {number} of {len(kinds)} {most_have} {usual}", key, score=1 / counts[kind])
+            yield Hit(f"has {kind}; {number} of the {len(kinds)} photographs {of_whom} have {usual}", key, score=1.0)
 
 
 def _same_labels(subject: Subject, one: str, other: str) -> bool:
