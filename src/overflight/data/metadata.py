@@ -1,32 +1,41 @@
-"""When, where and how a photograph was taken: EXIF and DJI's XMP.
+"""When, where, how and with what a photograph was taken: EXIF and the XMP of drones.
 
-Height above ground is DJI's ``RelativeAltitude`` (height above the take-off point, the best a photo carries); GPS and
-``AbsoluteAltitude`` are heights above the sea or an ellipsoid and are never taken for it. Whatever is missing or
-broken is None: metadata is a help, not a condition. Sources: Exif 2.3 section 4.6; DJI's namespace
-http://www.dji.com/drone-dji/1.0/.
+Height above ground is the height above the take-off point (DJI's ``RelativeAltitude``, the best that most photos carry)
+or above the ground where the drone measured it; ``altitude_source`` says which. GPS and absolute altitudes are heights
+above the sea or an ellipsoid and are never taken for it. Whatever is missing or broken is None: metadata is a help, not
+a condition. Sources: Exif 2.3 section 4.6; makers' XMP: ``overflight.data.xmp``; CIPA DCG-001 (35 mm equivalent).
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
-from xml.etree.ElementTree import ParseError
+from typing import Any, Literal
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+import yaml
 from PIL import Image
 
+from overflight.data.xmp import AltitudeSource, read_xmp, serial_of
+from overflight.imaging.geo import FILM_DIAGONAL_MM, CameraPose
 from overflight.imaging.header import Header, read_header
 
+FocalSource = Literal["exif-35mm", "exif-focal-plane", "camera-table"]
+
 _GPS_IFD, _EXIF_IFD = 0x8825, 0x8769
-_DATE_TIME, _DATE_TIME_ORIGINAL, _OFFSET_ORIGINAL = 0x0132, 0x9003, 0x9011
-_FOCAL_LENGTH_35MM = 0xA405
+_MAKE, _MODEL, _DATE_TIME, _CAMERA_SERIAL = 0x010F, 0x0110, 0x0132, 0xC62F
+_DATE_TIME_ORIGINAL, _OFFSET_ORIGINAL, _BODY_SERIAL = 0x9003, 0x9011, 0xA431
+_FOCAL_LENGTH, _FOCAL_LENGTH_35MM, _DIGITAL_ZOOM = 0x920A, 0xA405, 0xA404
+_WIDTH, _HEIGHT = 0xA002, 0xA003
+_PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
-_DJI_NAMESPACE = "dji.com/drone-dji"
+_ALTITUDE_REF, _ALTITUDE, _GPS_STATUS = 5, 6, 9
+_MM_PER_UNIT = {1: 25.4, 2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,20 @@ class PhotoMetadata:
         captured_at: Local time of the camera; with UTC offset only where the file gives one.
         latitude_deg: WGS 84, -90..90.
         longitude_deg: WGS 84, -180..180.
-        altitude_agl_m: Height above the take-off point.
+        altitude_agl_m: Height above the take-off point or the ground.
         gimbal_pitch_deg: -90 looks straight down.
         yaw_deg: Compass direction of the camera, -180..180.
         focal_length_35mm_mm: Focal length as of a 35 mm camera, which gives the field of view.
+        altitude_source: ``relative`` (to the take-off point) or ``above-ground``.
+        absolute_altitude_m: Height above the sea or an ellipsoid; never the height above the ground.
+        gimbal_roll_deg: Positive turns the camera clockwise as seen from behind.
+        camera_make: Maker of the camera.
+        camera_model: Model of the camera.
+        camera_serial: Serial number of the camera, else of the drone.
+        focal_length_mm: Real focal length.
+        focal_source: Where ``focal_length_35mm_mm`` comes from: EXIF's own figure, the sensor's size by EXIF's
+            pixels per inch of the focal plane, or by a table of cameras.
+        digital_zoom: 1 without; it is not applied to the focal length.
     """
 
     captured_at: datetime | None = None
@@ -50,13 +69,22 @@ class PhotoMetadata:
     gimbal_pitch_deg: float | None = None
     yaw_deg: float | None = None
     focal_length_35mm_mm: float | None = None
+    altitude_source: AltitudeSource | None = None
+    absolute_altitude_m: float | None = None
+    gimbal_roll_deg: float | None = None
+    camera_make: str | None = None
+    camera_model: str | None = None
+    camera_serial: str | None = None
+    focal_length_mm: float | None = None
+    focal_source: FocalSource | None = None
+    digital_zoom: float | None = None
 
 
 def read_metadata(path: Path) -> PhotoMetadata:
     """Metadata of a photograph's file.
 
     Raises:
-        InputError: it is no JPEG or PNG, or damaged.
+        ImageFault: it is no photograph that can be read.
     """
     return metadata_of(read_header(path.read_bytes(), where=str(path)))
 
@@ -64,21 +92,43 @@ def read_metadata(path: Path) -> PhotoMetadata:
 def metadata_of(header: Header) -> PhotoMetadata:
     """Metadata of a photograph from its raw EXIF and XMP blocks; never raises on broken ones."""
     main, details, gps = _exif_blocks(header.exif)
-    dji = _dji_values(header.xmp)
-    position = _position(
-        _degrees(gps.get(_LATITUDE), gps.get(_LATITUDE_REF)), _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF))
-    ) or _position(_number(dji, "GpsLatitude"), _number(dji, "GpsLongitude", "GpsLongtitude"))
-    stamp = details.get(_DATE_TIME_ORIGINAL) or main.get(_DATE_TIME)
-    focal = details.get(_FOCAL_LENGTH_35MM)
-    pitch, yaw = _number(dji, "GimbalPitchDegree"), _number(dji, "GimbalYawDegree", "FlightYawDegree")
+    xmp = read_xmp(header.xmp)
+    position = _gps_position(gps) or _position(xmp.latitude_deg, xmp.longitude_deg) or (None, None)
+    focal, focal_source = _focal_35mm(main, details)
+    serials = (details.get(_BODY_SERIAL), main.get(_CAMERA_SERIAL))
+    absolute = xmp.absolute_altitude_m
     return PhotoMetadata(
-        captured_at=_time(stamp, details.get(_OFFSET_ORIGINAL)),
-        latitude_deg=None if position is None else position[0],
-        longitude_deg=None if position is None else position[1],
-        altitude_agl_m=_number(dji, "RelativeAltitude"),
-        gimbal_pitch_deg=pitch if pitch is not None and -180 <= pitch <= 180 else None,
-        yaw_deg=yaw if yaw is not None and -360 <= yaw <= 360 else None,
-        focal_length_35mm_mm=float(focal) if isinstance(focal, int) and focal > 0 else None,
+        captured_at=_time(details.get(_DATE_TIME_ORIGINAL) or main.get(_DATE_TIME), details.get(_OFFSET_ORIGINAL)),
+        latitude_deg=position[0],
+        longitude_deg=position[1],
+        altitude_agl_m=xmp.altitude_agl_m,
+        gimbal_pitch_deg=xmp.pitch_deg,
+        yaw_deg=xmp.yaw_deg,
+        focal_length_35mm_mm=focal,
+        altitude_source=xmp.altitude_source,
+        absolute_altitude_m=_gps_altitude(gps) if absolute is None else absolute,
+        gimbal_roll_deg=xmp.roll_deg,
+        camera_make=_text(main.get(_MAKE)) or None,
+        camera_model=_text(main.get(_MODEL)) or None,
+        camera_serial=next((found for raw in serials if (found := serial_of(_text(raw)))), xmp.serial),
+        focal_length_mm=_positive(details.get(_FOCAL_LENGTH)),
+        focal_source=focal_source,
+        digital_zoom=_zoom(details.get(_DIGITAL_ZOOM)),
+    )
+
+
+def pose_of(metadata: PhotoMetadata) -> CameraPose | None:
+    """Where the camera was and looked; None without a position."""
+    if metadata.latitude_deg is None or metadata.longitude_deg is None:
+        return None
+    return CameraPose(
+        latitude_deg=metadata.latitude_deg,
+        longitude_deg=metadata.longitude_deg,
+        altitude_agl_m=metadata.altitude_agl_m,
+        yaw_deg=metadata.yaw_deg,
+        gimbal_pitch_deg=metadata.gimbal_pitch_deg,
+        focal_length_35mm_mm=metadata.focal_length_35mm_mm,
+        gimbal_roll_deg=metadata.gimbal_roll_deg,
     )
 
 
@@ -126,34 +176,77 @@ def _position(latitude: float | None, longitude: float | None) -> tuple[float, f
     return round(latitude, 8), round(longitude, 8)
 
 
-def _dji_values(xmp: bytes) -> dict[str, str]:
-    """DJI's properties by local name, written as attributes or as elements."""
-    start, end = xmp.find(b"<x:xmpmeta"), xmp.rfind(b"</x:xmpmeta>")
-    packet = xmp[start : end + len(b"</x:xmpmeta>")] if 0 <= start < end else xmp.strip(b"\x00 \r\n\t")
-    if not packet:
-        return {}
+def _gps_position(gps: Mapping[int, Any]) -> tuple[float, float] | None:
+    if _text(gps.get(_GPS_STATUS)).upper() == "V":  # void: the receiver had no fix
+        return None
+    latitude = _degrees(gps.get(_LATITUDE), gps.get(_LATITUDE_REF))
+    return _position(latitude, _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF)))
+
+
+def _gps_altitude(gps: Mapping[int, Any]) -> float | None:
+    metres = _finite(gps.get(_ALTITUDE))
+    below = gps.get(_ALTITUDE_REF) in (1, b"\x01")
+    return None if metres is None else round(-metres if below else metres, 3)
+
+
+def _focal_35mm(main: Mapping[int, Any], details: Mapping[int, Any]) -> tuple[float | None, FocalSource | None]:
+    """Focal length as of a 35 mm camera by the diagonal (CIPA DCG-001), and where it comes from."""
+    given = _positive(details.get(_FOCAL_LENGTH_35MM))
+    if given is not None:
+        return given, "exif-35mm"
+    focal_mm = _positive(details.get(_FOCAL_LENGTH))
+    if focal_mm is None:
+        return None, None
+    diagonal_mm = _plane_diagonal_mm(details)
+    if diagonal_mm is not None:
+        return round(focal_mm / diagonal_mm * FILM_DIAGONAL_MM, 2), "exif-focal-plane"
+    make, model = _text(main.get(_MAKE)), _text(main.get(_MODEL))
+    name = model if model.startswith(make) else f"{make} {model}"
+    diagonal_mm = camera_diagonals_mm().get(name.lower())
+    if diagonal_mm is not None:
+        return round(focal_mm / diagonal_mm * FILM_DIAGONAL_MM, 2), "camera-table"
+    return None, None
+
+
+def _plane_diagonal_mm(details: Mapping[int, Any]) -> float | None:
+    """Diagonal of the part of the sensor that the camera's picture used; 2 to 100 mm, else the figures are wrong."""
+    unit_mm = _MM_PER_UNIT.get(details.get(_PLANE_UNIT, 2))
+    across, down = _positive(details.get(_PLANE_X)), _positive(details.get(_PLANE_Y))
+    width, height = _positive(details.get(_WIDTH)), _positive(details.get(_HEIGHT))
+    if unit_mm is None or across is None or down is None or width is None or height is None:
+        return None
+    diagonal_mm = math.hypot(width / across, height / down) * unit_mm
+    return diagonal_mm if 2 <= diagonal_mm <= 100 else None
+
+
+@functools.cache
+def camera_diagonals_mm() -> Mapping[str, float]:
+    """Diagonal of the sensor by ``make model`` in lower case, from ``cameras.yaml``."""
+    document = yaml.safe_load(files("overflight.data").joinpath("cameras.yaml").read_text(encoding="utf-8"))
+    found = {}
+    for name, camera in document["cameras"].items():
+        width_px, height_px = camera["frame_wh_px"]
+        found[str(name).lower()] = float(camera["width_mm"]) * math.hypot(1, height_px / width_px)
+    return found
+
+
+def _zoom(value: Any) -> float | None:
+    """0 means that there was none (Exif 2.3, tag 0xA404)."""
+    zoom = _finite(value)
+    return None if zoom is None or 0 < zoom < 1 or zoom < 0 else max(1.0, zoom)
+
+
+def _finite(value: Any) -> float | None:
     try:
-        tree = fromstring(packet.decode("utf-8", errors="replace").replace("\x00", ""))
-    except (ParseError, DefusedXmlException, ValueError):
-        return {}
-    values: dict[str, str] = {}
-    for element in tree.iter():
-        pairs = [*element.attrib.items(), (element.tag, element.text or "")]
-        for name, value in pairs:
-            if isinstance(name, str) and _DJI_NAMESPACE in name:
-                values.setdefault(name.rpartition("}")[2], value)
-    return values
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
-def _number(values: dict[str, str], *names: str) -> float | None:
-    for name in names:
-        try:
-            number = float(_text(values.get(name, "")))
-        except ValueError:
-            continue
-        if math.isfinite(number):
-            return number
-    return None
+def _positive(value: Any) -> float | None:
+    number = _finite(value)
+    return number if number is not None and number > 0 else None
 
 
 def _text(value: Any) -> str:

@@ -36,6 +36,7 @@ class CameraPose:
         yaw_deg: Direction of the photograph's upper edge, clockwise from north.
         gimbal_pitch_deg: -90 looks straight down, 0 at the horizon.
         focal_length_35mm_mm: Focal length as 35 mm equivalent.
+        gimbal_roll_deg: Turn about the line of sight, clockwise as seen from behind the camera.
     """
 
     latitude_deg: float
@@ -44,6 +45,7 @@ class CameraPose:
     yaw_deg: float | None
     gimbal_pitch_deg: float | None
     focal_length_35mm_mm: float | None
+    gimbal_roll_deg: float | None = None
 
     @property
     def off_nadir_deg(self) -> float | None:

@@ -15,13 +15,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from overflight.data.metadata import read_metadata
+from overflight.data.metadata import pose_of, read_metadata
 from overflight.data.sources import PHOTO_SUFFIXES
 from overflight.errors import InputError, JobError, NotFoundError
 from overflight.files import write_bytes
 from overflight.imaging.codecs import decode, encode_jpeg
 from overflight.imaging.draw import class_colours, draw_detections
-from overflight.imaging.geo import CameraPose
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import wake
 from overflight.lifecycle.progress import Progress
@@ -127,7 +126,7 @@ def predict(
     unread = [answer for answer in answers if isinstance(answer, InputError)]
     if unread and not done:
         raise unread[0]
-    poses = {item.photo: _pose(item.photo) for item in done} if form == "geojson" else {}
+    poses = {item.photo: pose_of(read_metadata(item.photo)) for item in done} if form == "geojson" else {}
     write_predictions(
         [(item.photo.as_posix(), item.detections) for item in done],
         out,
@@ -191,17 +190,3 @@ def _overlay(photo: Path, detections: Detections) -> Any:
     labels = [detections.classes[index] for index in detections.class_ids]
     colours = class_colours(detections.classes)
     return draw_detections(rgb, detections.boxes_xyxy_px, labels, detections.scores, colours)
-
-
-def _pose(photo: Path) -> CameraPose | None:
-    facts = read_metadata(photo)
-    if facts.latitude_deg is None or facts.longitude_deg is None:
-        return None
-    return CameraPose(
-        latitude_deg=facts.latitude_deg,
-        longitude_deg=facts.longitude_deg,
-        altitude_agl_m=facts.altitude_agl_m,
-        yaw_deg=facts.yaw_deg,
-        gimbal_pitch_deg=facts.gimbal_pitch_deg,
-        focal_length_35mm_mm=facts.focal_length_35mm_mm,
-    )
