@@ -40,6 +40,7 @@ class Rule:
         limits: Thresholds by name, units in the names.
         fixable: ``--fix`` has a safe cure for it.
         fixed: Cannot be switched off.
+        default: Severity in the product's own catalogue, whatever the user made of ``level``.
         shares: Code of the check whose limits it uses besides its own, so that no gap can open between the two.
     """
 
@@ -53,6 +54,7 @@ class Rule:
     limits: Mapping[str, float]
     fixable: bool = False
     fixed: bool = False
+    default: Level = "error"
     shares: str = ""
 
 
@@ -152,6 +154,7 @@ def _rule(code: str, entry: Mapping[str, Any]) -> Rule:
         limits={name: float(value) for name, value in entry.get("limits", {}).items()},
         fixable=bool(entry.get("fixable", False)),
         fixed=bool(entry.get("fixed", False)),
+        default=cast("Level", entry["level"]),
         shares=str(entry.get("shares", "")),
     )
 

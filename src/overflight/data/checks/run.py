@@ -25,14 +25,18 @@ def run_checks(subject: Subject, catalogue: Catalogue, checks: Mapping[str, Chec
 
 
 def by_catalogue(findings: Iterable[Finding], catalogue: Catalogue) -> list[Finding]:
-    """Findings of readers with the severity that the catalogue gives their codes; those of checks that are off go."""
+    """Findings of readers with the severity that the catalogue gives their codes; those of checks that are off go.
+
+    Where the catalogue says error by default and a reader says warning, it found a harmless form: that stays a warning.
+    """
     found = []
     for finding in findings:
         rule = catalogue.get(finding.code)
         if rule is None:
             found.append(finding)
         elif rule.level != "off":
-            found.append(replace(finding, severity=rule.level))
+            harmless = finding.severity == "warning" and rule.default == "error"
+            found.append(replace(finding, severity="warning" if harmless else rule.level))
     return found
 
 
