@@ -110,35 +110,45 @@ def read_yaml(path: Path, *, where: str) -> Any:
     """
     data = _bytes(path, where=where, limit=MAX_YAML_BYTES)
     try:
-        node = yaml.compose(data.decode("utf-8-sig"), Loader=_LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        # events, not nodes: libyaml's composer calls itself without a limit and dies of deep nesting
+        events = yaml.parse(data.decode("utf-8-sig"), Loader=_LOADER)
+        for event in events:
+            if isinstance(event, yaml.NodeEvent):
+                return _value(event, events, where=where)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         place = where if line is None else f"{where}:{line + 1}"
         raise InputError("is not valid YAML", where=place, cure=_CURE) from error
-    return None if node is None else _plain(node, set(), where=where)
+    return None
 
 
-def _plain(node: Any, seen: set[int], *, where: str, depth: int = 0) -> Any:
-    """A node of YAML as Python values; every node is met once, so that aliases cannot multiply."""
-    place = f"{where}:{node.start_mark.line + 1}"
-    if id(node) in seen:
+def _value(event: yaml.Event, events: Iterator[yaml.Event], *, where: str, depth: int = 0) -> Any:
+    """The value that starts with ``event``; without aliases, so that nothing can multiply."""
+    place = _at(event, where)
+    if isinstance(event, yaml.ScalarEvent):
+        return event.value
+    if isinstance(event, yaml.AliasEvent):
         raise InputError("refers to another place with an alias (*)", where=place, cure="Write the value out")
     if depth > MAX_DEPTH:
         raise InputError("is nested too deeply", where=place, cure=_CURE)
-    seen.add(id(node))
-    if isinstance(node, yaml.ScalarNode):
-        return node.value
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(one, seen, where=where, depth=depth + 1) for one in node.value]
-    found: dict[str, Any] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise InputError("has a key that is no text", where=place, cure=_CURE)
-        if key.value in found:
-            at = f"{where}:{key.start_mark.line + 1}"
+    if isinstance(event, yaml.SequenceStartEvent):
+        found: list[Any] = []
+        while not isinstance(one := next(events), yaml.SequenceEndEvent):
+            found.append(_value(one, events, where=where, depth=depth + 1))
+        return found
+    pairs: dict[str, Any] = {}
+    while not isinstance(key := next(events), yaml.MappingEndEvent):
+        at = _at(key, where)
+        if not isinstance(key, yaml.ScalarEvent):
+            raise InputError("has a key that is no text", where=at, cure=_CURE)
+        if key.value in pairs:
             raise InputError(f"has the key {key.value[:40]!r} twice", where=at, cure="Remove one of the two")
-        found[key.value] = _plain(value, seen, where=where, depth=depth + 1)
-    return found
+        pairs[key.value] = _value(next(events), events, where=where, depth=depth + 1)
+    return pairs
+
+
+def _at(event: yaml.Event, where: str) -> str:
+    return where if event.start_mark is None else f"{where}:{event.start_mark.line + 1}"
 
 
 def _beside(root: Path) -> Iterator[Path]:
