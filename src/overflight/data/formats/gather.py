@@ -6,19 +6,22 @@ format.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from overflight.data.files import PhotoFile, SourceFiles
 from overflight.data.findings import Finding
-from overflight.data.formats.entries import Refusal, raw
+from overflight.data.formats.entries import Refusal, decoded, lines_of, raw
+from overflight.data.formats.json_files import shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels, PhotoLabelsBuilder, RefusedBox, Unit
 from overflight.data.formats.named_photos import NamedPhoto, NamedPhotos
+from overflight.data.formats.pairing import Pairs
 from overflight.errors import InputError
 
 Size = tuple[int, int]
+MAX_TEXT_BYTES = 64_000_000
 
 
 @dataclass
@@ -129,6 +132,35 @@ class Gathering:
             self.refused.append(RefusedBox(finding, count))
         elif pile.there:
             self.findings.append(finding)
+
+
+def texts_of_photos(
+    files: SourceFiles, labels: Sequence[str], pairs: Pairs, gathered: Gathering
+) -> Iterator[tuple[str, Pile, list[str]]]:
+    """Key, pile and lines of each label file, for formats with one text file per photograph.
+
+    Damaged files become findings. The lines of a file that fits several photographs go to none of them.
+    """
+    for key in labels:
+        photos = pairs.of(key)
+        photo = photos[0] if len(photos) == 1 else None
+        text = _text(files, key)
+        if isinstance(text, Refusal):
+            gathered.damaged(text, where=key, photo=photo.key if photo else "")
+            continue
+        if len(photos) > 1:
+            what = f"fits {len(photos)} photographs: {', '.join(shown(one.key) for one in photos[:3])}"
+            cure = "Put the labels into the sub-folder of the photograph, or name them like a.jpg.txt"
+            for one in photos:
+                gathered.damaged(Refusal("shared-labels", what, cure), where=key, photo=one.key)
+        yield key, gathered.pile(pairs.path_of(key), file=key, photo=photo), lines_of(text)
+
+
+def _text(files: SourceFiles, key: str) -> str | Refusal:
+    try:
+        return decoded(files.read(key, max_bytes=MAX_TEXT_BYTES))
+    except InputError as error:
+        return Refusal("damaged", error.what, error.cure)
 
 
 def all_classes(gathered: Gathering, declared: Sequence[str] | None) -> tuple[str, ...]:

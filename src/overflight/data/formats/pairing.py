@@ -14,11 +14,12 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from overflight.data.files import PhotoFile, SourceFiles
-from overflight.data.formats.entries import first_lines
+from overflight.data.formats.entries import first_lines, lines_of
 
 HEAD_BYTES = 65_536
 CANDIDATES = 5
 _LOOKED_AT = 1000
+_LINES_LOOKED_AT = 20
 _NO_LABELS = frozenset({"classes", "train", "val", "valid", "test", "trainval", "default", "readme", "license"})
 
 
@@ -134,6 +135,35 @@ def heads_of_some(files: SourceFiles, keys: Iterable[str]) -> dict[str, bytes]:
         if len(heads) == CANDIDATES:
             break
     return heads
+
+
+def sniffed_texts(
+    files: SourceFiles, is_label_folder: Callable[[str], bool], fits: Callable[[list[str]], bool]
+) -> tuple[str, ...]:
+    """Keys of the label files of a format with one text file per photograph; none when it is another format.
+
+    Empty files belong to the format whose folder they are in: photographs without objects.
+
+    Args:
+        files: The source.
+        is_label_folder: Whether a folder of this name holds labels of the format.
+        fits: Whether the first lines (not blank) of a file are of the format.
+    """
+    keys = text_candidates(files, is_label_folder)
+    heads = heads_of_some(files, keys)
+    fitting = [key for key, head in heads.items() if fits(_lines(head))]
+    if not heads:
+        fitting = [key for key in keys if in_label_folder(key, is_label_folder)]
+    if not fitting or 2 * len(fitting) < len(heads):
+        return ()
+    return same_places(keys, fitting, is_label_folder)
+
+
+def _lines(head: bytes) -> list[str]:
+    lines = lines_of(head.decode("utf-8-sig", errors="replace"))
+    if len(head) == HEAD_BYTES:
+        del lines[-1]  # cut in the middle
+    return [line for line in lines if line.strip()][:_LINES_LOOKED_AT]
 
 
 def evidence(found: Iterable[str], what: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from overflight.data.formats.entries import sentences, shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.errors import InputError
+from overflight.files import write_text
 
 DECIMALS = 4
 _SAME_PX = 1e-6
@@ -98,6 +99,7 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def classes_text(classes: tuple[str, ...]) -> str:
-    """Content of ``classes.txt``."""
-    return "".join(f"{name}\n" for name in classes)
+def write_classes(labels: LabelSet, folder: Path) -> None:
+    """Write ``classes.txt``, one name a line; nothing when there are no classes."""
+    if labels.classes:
+        write_text(folder / "classes.txt", "".join(f"{name}\n" for name in labels.classes))
