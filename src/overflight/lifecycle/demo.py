@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from overflight.account.objects import read_json
+from overflight.data.files import find_files
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
-from overflight.data.sources import find_source
 from overflight.errors import UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import deploy
@@ -149,7 +149,8 @@ def _held_out(context: Context, source: Path, prepare: Step) -> list[Path]:
 
 def held_out_photos(source: Path, names: Sequence[str], *, at_most: int = PHOTOS_SENT) -> list[Path]:
     """Files in the user's folder of evenly chosen photographs; ``names`` are those in the survey (COCO file_name)."""
-    files = {photo.name.as_posix(): photo.path for photo in find_source(source).photos}
+    found = find_files(source)
+    files = {photo.name: found.path(photo.key) for photo in found.photos}
     ordered = sorted(names)
     return [files[name] for name in ordered[:: max(1, len(ordered) // at_most)][:at_most]]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from overflight.data.files import PHOTO_SUFFIXES
 from overflight.data.metadata import pose_of, read_metadata
-from overflight.data.sources import PHOTO_SUFFIXES
 from overflight.errors import InputError, JobError, NotFoundError
 from overflight.files import write_bytes
 from overflight.imaging.codecs import decode, encode_jpeg
@@ -29,6 +29,7 @@ from overflight.serving.detections import Detections
 from overflight.serving.formats import PredictionFormat, unique_stems, write_predictions
 from overflight.serving.schema import from_json
 
+_SUFFIXES = PHOTO_SUFFIXES - {".tif", ".tiff"}  # endpoints take JPEG and PNG
 _CONTENT_TYPES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png"}
 
 
@@ -70,7 +71,7 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
             found.append(path)
     if not found:
         raise InputError(
-            f"no photographs ({', '.join(sorted(PHOTO_SUFFIXES))}) were found",
+            f"no photographs ({', '.join(sorted(_SUFFIXES))}) were found",
             where=", ".join(map(str, paths)),
             cure="Give photographs, or a folder that holds some",
         )
@@ -79,7 +80,7 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
 
 def _is_photo(path: Path) -> bool:
     """By name only; hidden files (macOS keeps ``._photo.jpg`` beside each photo) are none."""
-    return path.suffix.lower() in PHOTO_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def predict(
