@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from overflight.data.files import SourceFiles
 from overflight.data.findings import Finding
 from overflight.data.formats.json_files import printable, shown
-from overflight.errors import InputError
 
 Id = int | str
-CLASS_LIST = "classes.txt"
-_MAX_CLASS_LIST_BYTES = 10_000_000
 
 
 def class_name(value: object) -> str | None:
@@ -53,27 +49,6 @@ def merged_classes(lists: Sequence[tuple[str, Mapping[Id, str]]]) -> tuple[tuple
     if not findings:
         return tuple(name_of[key] for key in sorted(name_of, key=_order)), findings
     return tuple(id_of), findings
-
-
-def listed_classes(files: SourceFiles) -> tuple[str, ...] | None:
-    """Names in ``classes.txt`` at the root, None when there is no such file.
-
-    Raises:
-        InputError: it is not UTF-8 text, or names are empty or repeated.
-    """
-    if CLASS_LIST not in files.others:
-        return None
-    try:
-        lines = files.read(CLASS_LIST, max_bytes=_MAX_CLASS_LIST_BYTES).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text", where=CLASS_LIST, cure="Write one class name per line") from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    names = [class_name(line) or "" for line in lines]
-    if not names or not all(names) or len(set(names)) != len(names):
-        what = "a line is empty or a name is repeated" if names else "holds no name"
-        raise InputError(what, where=CLASS_LIST, cure="Write one class name per line, each once")
-    return tuple(names)
 
 
 def _order(key: Id) -> tuple[bool, int, str]:

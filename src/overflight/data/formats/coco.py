@@ -24,6 +24,7 @@ from overflight.data.formats.json_files import collector_paused, head_and_tail, 
 from overflight.data.formats.labels import LabelSet, PhotoLabels, RefusedBox
 from overflight.data.formats.named_photos import NamedPhotos, Sizes
 from overflight.data.formats.sniffed import Sniffed, Written
+from overflight.data.formats.writing import Losses, oriented, written_names
 from overflight.errors import InputError
 from overflight.files import write_text
 
@@ -110,11 +111,12 @@ def read(
             columns.append(read_annotations(coco, index, max_area_ratio))
             coco.annotations.clear()
         placed = _by_photo(read_files, columns)
-    unnamed = [key for coco in read_files for key in coco.unclear]
+    unplaced = {key for coco in read_files for key in coco.unclear}
+    unplaced |= {photo.key for coco in read_files for photo in coco.photos if photo.refusal}
     for column in columns:
         findings += column.findings
         refused += column.refused
-    findings += [*contradictions, *photos.findings, *photos.missing_labels(set(placed) | set(unnamed))]
+    findings += [*contradictions, *photos.findings, *photos.missing_labels(unplaced | placed.keys())]
     return LabelSet(
         format=NAME,
         classes=classes,
@@ -214,6 +216,8 @@ def _of_file(coco: CocoFile, column: Columns) -> Iterator[tuple[str, PhotoLabels
     numbers, ignored = column.numbers[order], column.ignored[order]
     some_ignored = bool(ignored.any())
     for position, photo in enumerate(coco.photos):
+        if photo.refusal:
+            continue
         part = slice(bounds[position], bounds[position + 1])
         own = ignored[part] if some_ignored and ignored[part].any() else None
         yield (
@@ -252,15 +256,16 @@ def write(labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Writte
     Category, image and annotation ids start at 1, as in COCO itself: some tools take category 0 for the background,
     and pycocotools counts a match with annotation 0 as none. ``area`` is width times height.
     """
-    places = {key: f"images/{names.get(key, key)}" for key in labels.photos}
+    losses = Losses()
+    places = {key: f"images/{name}" for key, name in written_names(labels, names, losses).items()}
     images: list[str] = []
     annotations: list[str] = []
-    oriented = 0
-    for image_id, (key, found) in enumerate(labels.photos.items(), start=1):
+    for image_id, (key, place) in enumerate(places.items(), start=1):
+        found = labels.photos[key]
         width, height = found.size_wh_px
-        entry = {"id": image_id, "file_name": _file_name(places[key]), "width": width, "height": height}
+        entry = {"id": image_id, "file_name": _file_name(place), "width": width, "height": height}
         images.append(json.dumps(entry))
-        oriented += 0 if found.corners_px is None else len(found)
+        losses.oriented += int(oriented(found).sum())
         xywh = np.concatenate([found.xyxy_px[:, :2], found.xyxy_px[:, 2:] - found.xyxy_px[:, :2]], axis=1).round(6)
         crowds = [0] * len(found) if found.ignored is None else found.ignored.astype(int).tolist()
         for class_id, box, crowd in zip(found.class_ids.tolist(), xywh.tolist(), crowds, strict=True):
@@ -280,7 +285,7 @@ def write(labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Writte
     parts = {"images": images, "annotations": annotations, "categories": categories}
     lists = ",\n".join(f'"{name}": [\n' + ",\n".join(entries) + "\n]" for name, entries in parts.items())
     write_text(folder / LABEL_FILE, "{\n" + lists + "\n}\n")
-    return Written(places, (f"{oriented} oriented boxes became upright",) if oriented else ())
+    return Written(places, losses.sentences())
 
 
 def _file_name(place: str) -> str:

@@ -108,6 +108,10 @@ def read_images(coco: CocoFile, photos: NamedPhotos) -> None:
             photos.absent.discard(photo.key)
             coco.unclear.append(photo.key)
             continue
+        if photo.refusal == "unreadable-photo":
+            what = "the photograph cannot be read and no size is given"
+            finding = Finding("error", photo.refusal, where, what, "Replace the photograph", photo.key)
+            photos.findings.append(finding)
         coco.photo_of.setdefault(image_id, len(coco.photos))
         coco.photos.append(photo)
 
