@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -70,15 +71,20 @@ def load_catalogue(changes: Iterable[str] = ()) -> dict[str, Rule]:
     Raises:
         UsageError: an unknown check or limit, a value that cannot be used, or ``off`` for a fixed check.
     """
-    document = yaml.safe_load(files("overflight.data.checks").joinpath("catalogue.yaml").read_text(encoding="utf-8"))
-    rules = [_rule(code, entry) for code, entry in document.items()]
-    found = {rule.code: rule for rule in sorted(rules, key=lambda rule: rule.number)}
+    found = {rule.code: rule for rule in _as_shipped()}
     for change in changes:
         changed = _changed(found, change)
         found[changed.code] = changed
     for rule in [rule for rule in found.values() if rule.shares]:
         found[rule.code] = replace(rule, limits={**found[rule.shares].limits, **rule.limits})
     return found
+
+
+@cache
+def _as_shipped() -> tuple[Rule, ...]:
+    document = yaml.safe_load(files("overflight.data.checks").joinpath("catalogue.yaml").read_text(encoding="utf-8"))
+    rules = [_rule(code, entry) for code, entry in document.items()]
+    return tuple(sorted(rules, key=lambda rule: rule.number))
 
 
 def load_changes_file(path: Path) -> list[str]:
@@ -110,7 +116,9 @@ def _read_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError(f"is larger than {MAX_FILE_BYTES:,} bytes", where=str(path), cure=_SEE)
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        _refuse_repetitions(text, path)
+        return yaml.safe_load(text)
     except OSError as error:
         cure = "Give a YAML file with changes of checks"
         raise UsageError(f"cannot be opened ({error.strerror})", where=str(path), cure=cure) from error
@@ -120,6 +128,18 @@ def _read_yaml(path: Path) -> Any:
         raise UsageError(what, where=f"{path}{line}", cure="Write lines such as `dark: off`") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError("is not YAML text", where=str(path), cure="Write lines such as `dark: off`") from error
+
+
+def _refuse_repetitions(text: str, path: Path) -> None:
+    """YAML keeps the last of two equal keys without a word."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    seen: set[str] = set()
+    for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
+        name = str(key.value)
+        if name in seen:
+            where = f"{path}:{key.start_mark.line + 1}"
+            raise UsageError(f"check {name[:80]!r} is named twice", where=where, cure="Write one entry for it")
+        seen.add(name)
 
 
 def _changes_of(code: object, entry: object, path: Path) -> list[str]:
@@ -164,39 +184,43 @@ def _changed(catalogue: Catalogue, change: str) -> Rule:
     code, dot, limit = name.partition(".")
     rule = catalogue.get(code)
     if not found:
-        raise UsageError("is not of the form code=level or code.limit=number", where=change, cure=_SEE)
+        raise UsageError("is not of the form code=level or code.limit=number", where=change[:200], cure=_SEE)
     if rule is None:
-        raise UsageError(f"there is no check {code!r}", where=change, cure=_near(code, catalogue))
+        raise UsageError(f"there is no check {code[:80]!r}", where=change[:200], cure=_near(code, catalogue))
     if not dot:
         return _with_level(rule, value, change)
     if limit not in rule.limits:
         shared = catalogue[rule.shares] if rule.shares else None
         if shared is not None and limit in shared.limits:
             what = f"{limit!r} is a limit of {rule.shares!r}, which {code!r} shares"
-            raise UsageError(what, where=change, cure=f"Write {rule.shares}.{limit}={value}")
+            raise UsageError(what, where=change[:200], cure=f"Write {rule.shares}.{limit}={value}")
         known = ", ".join(rule.limits) or "none"
-        what = f"check {code!r} has no limit {limit!r} (it has: {known})"
-        raise UsageError(what, where=change, cure=_near(limit, rule.limits))
+        what = f"check {code!r} has no limit {limit[:80]!r} (it has: {known})"
+        raise UsageError(what, where=change[:200], cure=_near(limit, rule.limits))
     try:
         number = float(value)
     except ValueError:
         number = float("nan")
     if not abs(number) < float("inf"):
-        raise UsageError(f"{value!r} is not a number", where=change, cure=f"Write {name}={rule.limits[limit]:g}")
+        raise UsageError(
+            f"{value[:80]!r} is not a number", where=change[:200], cure=f"Write {name}={rule.limits[limit]:g}"
+        )
     return replace(rule, limits={**rule.limits, limit: number})
 
 
 def _with_level(rule: Rule, value: str, change: str) -> Rule:
     if value not in LEVELS:
-        raise UsageError(f"{value!r} is not error, warning or off", where=change, cure=f"Write {rule.code}=warning")
+        raise UsageError(
+            f"{value[:80]!r} is not error, warning or off", where=change[:200], cure=f"Write {rule.code}=warning"
+        )
     if rule.fixed and value == "off":
         what = (
             f"{rule.code!r} cannot be switched off: what it names is left out of the survey and must not be so silently"
         )
-        raise UsageError(what, where=change, cure=f"Write {rule.code}=warning")
+        raise UsageError(what, where=change[:200], cure=f"Write {rule.code}=warning")
     return replace(rule, level=value)
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=3)
+    near = get_close_matches(name[:80], list(known), n=3)
     return f"Do you mean {' or '.join(near)}?" if near else _SEE

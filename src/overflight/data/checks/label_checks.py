@@ -203,7 +203,9 @@ def _overhang(table: BoxTable) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def _wh_px(table: BoxTable) -> NDArray[np.float64]:
-    return np.clip(table.wh_px, -FAR_PX, FAR_PX)
+    """(N, 2) as in the table, without overflow for boxes that are nonsense."""
+    near = np.clip(table.xyxy_px, -FAR_PX, FAR_PX)
+    return np.asarray(near[:, 2:4] - near[:, :2])
 
 
 def _side_px(table: BoxTable) -> NDArray[np.float64]:

@@ -70,7 +70,8 @@ def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float, *, unlike: Index 
     def judge(first: Index, second: Index) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         inner = np.minimum(boxes[first, 2:4], boxes[second, 2:4]) - np.maximum(boxes[first, :2], boxes[second, :2])
         common = np.clip(inner, 0, None).prod(axis=1)
-        iou = common / (area[first] + area[second] - common)
+        with np.errstate(invalid="ignore"):  # areas below the smallest number are 0; such boxes have no pair
+            iou = common / (area[first] + area[second] - common)
         good = iou >= min_iou
         return (good if kind is None else good & (kind[first] != kind[second])), iou
 
