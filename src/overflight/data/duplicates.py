@@ -32,6 +32,7 @@ MIN_CORRELATION = 0.8
 _COARSE_SIGMA = 4.0
 _ROWS_AT_ONCE = 2048
 _PAIRS_AT_ONCE = 1_000_000
+_THUMBS_AT_ONCE = 16_384
 _HASH_BITS = 64
 
 
@@ -70,28 +71,47 @@ def near_pairs(
 ) -> list[NearPair]:
     """For each of ``b_keys`` the photograph of ``a_keys`` most like it, if it is like it at all, in the order of b.
 
+    Arguments and result as of :func:`near_pairs_of_groups`, for two groups.
+    """
+    return near_pairs_of_groups(
+        (a_keys, b_keys),
+        facts,
+        max_distance=max_distance,
+        min_correlation=min_correlation,
+        matrix_pairs=matrix_pairs,
+    )
+
+
+def near_pairs_of_groups(
+    groups: Sequence[Sequence[str]],
+    facts: Mapping[str, PhotoFacts],
+    *,
+    max_distance: int = MAX_DISTANCE,
+    min_correlation: float = MIN_CORRELATION,
+    matrix_pairs: int = MATRIX_PAIRS,
+) -> list[NearPair]:
+    """For each photograph the one of the groups before its own most like it, if it is like it at all.
+
     Args:
-        a_keys: First set.
-        b_keys: Second set, without a key of the first.
+        groups: Keys that have no key in common: parts of a split, or flights.
         facts: Facts by key; photographs that were not decoded are like nothing.
         max_distance: Bits, of 64, in which the hashes may differ; only large sets are searched by hash.
         min_correlation: Least correlation of the thumbs.
         matrix_pairs: Up to this many pairs are all compared.
 
     Returns:
-        At most one pair per key of b, so that a thousand frames of one hover give a thousand lines and not a million.
+        At most one pair per key, so that a thousand frames of one hover give a thousand lines and not a million.
     """
-    a_used, a = _structures(a_keys, facts)
-    b_used, b = _structures(b_keys, facts)
-    if not a_used or not b_used:
-        return []
-    if len(a_used) * len(b_used) <= matrix_pairs:
-        best, correlation = _by_product(a, b)
+    before = list(itertools.accumulate((len(keys) for keys in groups), initial=0))
+    whole = sum(len(keys) * start for keys, start in zip(groups, before, strict=False)) <= matrix_pairs
+    keys, starts, vectors = _structures(groups, facts, dtype=np.float32 if whole else np.float16)
+    if whole:
+        best, correlation = _by_product(vectors, starts)
     else:
-        hashes = tuple(np.array([_phash(facts, key) for key in keys], dtype=np.uint64) for keys in (a_used, b_used))
-        best, correlation = _by_hash(a, b, hashes[0], hashes[1], max_distance=max_distance)
+        hashes = np.array([_phash(facts, key) for key in keys], dtype=np.uint64)
+        best, correlation = _by_hash(vectors, starts, hashes, max_distance=max_distance)
     return [
-        NearPair(a_used[best[index]], b_used[index], round(float(correlation[index]), 4))
+        NearPair(keys[best[index]], keys[index], round(float(correlation[index]), 4))
         for index in np.flatnonzero(correlation >= min_correlation)
     ]
 
@@ -114,16 +134,23 @@ def _without_slope(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(pixels - (across * along[None, :] + down * along[:, None]) / (along @ along), dtype=np.float32)
 
 
-def _structures(keys: Sequence[str], facts: Mapping[str, PhotoFacts]) -> tuple[list[str], NDArray[np.float32]]:
-    """Keys of photographs with structure, and their vectors (N, 1024)."""
-    used, vectors = [], []
-    for key in keys:
-        pixels = facts[key].pixels
-        vector = None if pixels is None else structure(pixels.thumb)
-        if vector is not None:
-            used.append(key)
-            vectors.append(vector)
-    return used, np.array(vectors, dtype=np.float32)
+def _structures(
+    groups: Sequence[Sequence[str]], facts: Mapping[str, PhotoFacts], *, dtype: type[np.floating]
+) -> tuple[list[str], NDArray[np.int64], NDArray[np.floating]]:
+    """Keys of photographs with structure, how many of them come before the group of each, and their vectors."""
+    keys: list[str] = []
+    starts: list[int] = []
+    vectors: list[NDArray[np.floating]] = []
+    for group in groups:
+        start = len(keys)
+        for key in group:
+            pixels = facts[key].pixels
+            vector = None if pixels is None else structure(pixels.thumb)
+            if vector is not None:
+                keys.append(key)
+                starts.append(start)
+                vectors.append(vector.astype(dtype))
+    return keys, np.array(starts, dtype=np.int64), np.array(vectors, dtype=dtype)
 
 
 def _phash(facts: Mapping[str, PhotoFacts], key: str) -> int:
@@ -131,14 +158,20 @@ def _phash(facts: Mapping[str, PhotoFacts], key: str) -> int:
     return 0 if pixels is None else pixels.phash
 
 
-def _by_product(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Index of the best of a for each of b, and the correlation."""
-    best = np.zeros(len(b), dtype=np.int64)
-    correlation = np.full(len(b), -1, dtype=np.float32)
-    for start in range(0, len(a), _ROWS_AT_ONCE):
-        for first in range(0, len(b), _ROWS_AT_ONCE):
-            product = a[start : start + _ROWS_AT_ONCE] @ b[first : first + _ROWS_AT_ONCE].T
-            rows, place = product.argmax(axis=0), slice(first, first + _ROWS_AT_ONCE)
+def _by_product(
+    vectors: NDArray[np.floating], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Index of the best before the own group of each, and the correlation (-1 where there is none)."""
+    best = np.zeros(len(vectors), dtype=np.int64)
+    correlation = np.full(len(vectors), -1, dtype=np.float32)
+    for first in range(0, len(vectors), _ROWS_AT_ONCE):
+        place = slice(first, first + _ROWS_AT_ONCE)
+        limits = starts[place]
+        for start in range(0, int(limits.max()), _ROWS_AT_ONCE):
+            product = vectors[start : start + _ROWS_AT_ONCE] @ vectors[place].T
+            if start + len(product) > limits.min():
+                product[np.arange(start, start + len(product))[:, None] >= limits[None, :]] = -1
+            rows = product.argmax(axis=0)
             found = product[rows, np.arange(product.shape[1])]
             better = found > correlation[place]
             best[place] = np.where(better, rows + start, best[place])
@@ -147,20 +180,15 @@ def _by_product(a: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[NDArray
 
 
 def _by_hash(
-    a: NDArray[np.float32],
-    b: NDArray[np.float32],
-    a_hashes: NDArray[np.uint64],
-    b_hashes: NDArray[np.uint64],
-    *,
-    max_distance: int,
+    vectors: NDArray[np.floating], starts: NDArray[np.int64], hashes: NDArray[np.uint64], *, max_distance: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """As :func:`_by_product`, among the pairs whose hashes are at most ``max_distance`` bits apart."""
-    best = np.zeros(len(b), dtype=np.int64)
-    correlation = np.full(len(b), -1, dtype=np.float32)
-    for i, j in _close_hashes(a_hashes, b_hashes, max_distance=max_distance):
-        found = np.einsum("nk,nk->n", a[i], b[j])
-        order = np.argsort(found)  # the best of each b is written last
-        last = np.full(len(b), -1, dtype=np.int64)
+    best = np.zeros(len(vectors), dtype=np.int64)
+    correlation = np.full(len(vectors), -1, dtype=np.float32)
+    for i, j in _close_hashes(hashes, starts, max_distance=max_distance):
+        found = np.einsum("nk,nk->n", vectors[i].astype(np.float32), vectors[j].astype(np.float32))
+        order = np.argsort(found)  # the best of each j is written last
+        last = np.full(len(vectors), -1, dtype=np.int64)
         last[j[order]] = order
         rows = np.flatnonzero(last >= 0)
         rows = rows[found[last[rows]] > correlation[rows]]
@@ -169,25 +197,25 @@ def _by_hash(
 
 
 def _close_hashes(
-    a_hashes: NDArray[np.uint64], b_hashes: NDArray[np.uint64], *, max_distance: int
+    hashes: NDArray[np.uint64], starts: NDArray[np.int64], *, max_distance: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Index pairs (i, j) of hashes at most ``max_distance`` bits apart, in blocks; a pair may come more than once."""
+    """Index pairs (i, j), i before the group of j, at most ``max_distance`` bits apart, in blocks; some come twice."""
     bands = max_distance + 1
     edges = [_HASH_BITS * band // bands for band in range(bands + 1)]
     for low, high in itertools.pairwise(edges):
-        mask = np.uint64((1 << (high - low)) - 1)
-        a_band, b_band = (a_hashes >> np.uint64(low)) & mask, (b_hashes >> np.uint64(low)) & mask
-        a_order = np.argsort(a_band, kind="stable")
-        first = np.searchsorted(a_band[a_order], b_band, side="left")
-        counts = np.searchsorted(a_band[a_order], b_band, side="right") - first
+        band = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(band, kind="stable")
+        first = np.searchsorted(band[order], band, side="left")
+        counts = np.searchsorted(band[order], band, side="right") - first
         for start, end in _blocks(counts):
             amounts = counts[start:end]
             j = np.repeat(np.arange(start, end), amounts)
             within = np.arange(len(j)) - np.repeat(np.cumsum(amounts) - amounts, amounts)
-            i = a_order[first[j] + within]
-            close = np.bitwise_count(a_hashes[i] ^ b_hashes[j]) <= max_distance
-            if close.any():
-                yield from _cut(i[close], j[close])
+            i = order[first[j] + within]
+            close = (i < starts[j]) & (np.bitwise_count(hashes[i] ^ hashes[j]) <= max_distance)
+            for at in range(0, int(close.sum()), _THUMBS_AT_ONCE):
+                used = np.flatnonzero(close)[at : at + _THUMBS_AT_ONCE]
+                yield i[used], j[used]
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -199,11 +227,3 @@ def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         end = max(start + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, side="right")))
         yield start, end
         start = end
-
-
-def _cut(
-    i: NDArray[np.int64], j: NDArray[np.int64], at_once: int = 16_384
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Blocks small enough to hold both thumbs of each pair."""
-    for start in range(0, len(i), at_once):
-        yield i[start : start + at_once], j[start : start + at_once]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overflight.data.checks.subject import Hit, Limits, Subject
-from overflight.data.duplicates import near_pairs, same_files
+from overflight.data.duplicates import near_pairs_of_groups, same_files
 from overflight.imaging.geo import ground_sample_distance_m
 
 _KS_FACTOR = 1.95  # sqrt(-ln(alpha / 2) / 2) for alpha = 0.001
@@ -49,20 +49,16 @@ def leak(subject: Subject, limits: Limits) -> Iterator[Hit]:
 def near_duplicate(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Photographs almost equal to one of another part (or flight); equal files are left to ``leak``."""
     of = _part_of(subject)
-    before: list[str] = []
-    for part, keys in _groups(of).items():
-        pairs = near_pairs(
-            before,
-            keys,
-            subject.photos,
-            max_distance=int(limits["max_hash_distance"]),
-            min_correlation=limits["min_correlation"],
-        )
-        for pair in pairs:
-            if subject.photos[pair.a].sha256 != subject.photos[pair.b].sha256:
-                what = f"is in {part} and shows almost the same as {pair.a} in {of[pair.a]}"
-                yield Hit(f"{what} (correlation {pair.correlation:.2f})", pair.b, score=pair.correlation)
-        before += keys
+    pairs = near_pairs_of_groups(
+        list(_groups(of).values()),
+        subject.photos,
+        max_distance=int(limits["max_hash_distance"]),
+        min_correlation=limits["min_correlation"],
+    )
+    for pair in pairs:
+        if subject.photos[pair.a].sha256 != subject.photos[pair.b].sha256:
+            what = f"is in {of[pair.b]} and shows almost the same as {pair.a} in {of[pair.a]}"
+            yield Hit(f"{what} (correlation {pair.correlation:.2f})", pair.b, score=pair.correlation)
 
 
 def flight_torn(subject: Subject, limits: Limits) -> Iterator[Hit]:
