@@ -11,17 +11,32 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import Protocol
 
 from overflight.data.files import SourceFiles
+from overflight.data.formats import boxes_csv, coco, cvat, dota, groundtruth, labelme, visdrone, voc, yolo
 from overflight.data.formats.labels import LabelSet
 from overflight.data.formats.sniffed import Sniffed, Written
 from overflight.errors import InputError, UsageError
 
 Sizes = Mapping[str, tuple[int, int]]
+Sniff = Callable[[SourceFiles], Sniffed | None]
 LISTED = 5
+
+
+class Read(Protocol):
+    """Reads label files of a source."""
+
+    def __call__(self, files: SourceFiles, sizes: Sizes, *, labels: tuple[str, ...]) -> LabelSet:
+        """See :func:`read_with`."""
+
+
+class Write(Protocol):
+    """Writes label files."""
+
+    def __call__(self, labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Written:
+        """See :func:`write_with`."""
 
 
 @dataclass(frozen=True)
@@ -31,51 +46,65 @@ class Format:
     Attributes:
         name: As given with ``--format``.
         title: What it is, a few words.
-        module: Module of ``overflight.data.formats`` with ``sniff``, ``read`` and the writer.
-        writer: Name of the function that writes it.
+        sniff: Says whether a folder has it.
+        read: Reads it.
+        write: Writes it.
         names_in: Finds the names of photographs in a label file that speaks of many (one group); None for formats
             with a label file for each photograph.
     """
 
     name: str
     title: str
-    module: str
-    writer: str = "write"
+    sniff: Sniff
+    read: Read
+    write: Write
     names_in: re.Pattern[bytes] | None = None
 
 
 _FORMATS = (
-    Format("yolo", "YOLO text files, one per photo: class cx cy w h", "yolo"),
-    Format("yolo-obb", "YOLO text files with oriented boxes: class and four corners", "yolo", "write_obb"),
+    Format("yolo", "YOLO text files, one per photo: class cx cy w h", yolo.sniff, yolo.read, yolo.write),
+    Format("yolo-obb", "YOLO text files: class and four corners", yolo.sniff, yolo.read, yolo.write_obb),
     Format(
         "coco",
         "COCO JSON: images, annotations, categories",
-        "coco",
-        names_in=re.compile(rb'"file_name"\s{0,99}:\s{0,99}"([^"]{1,999})"'),
+        coco.sniff,
+        coco.read,
+        coco.write,
+        re.compile(rb'"file_name"\s{0,99}:\s{0,99}"([^"]{1,999})"'),
     ),
-    Format("voc", "Pascal VOC XML, one per photo", "voc"),
-    Format("visdrone", "VisDrone text files: left,top,width,height,score,category,truncation,occlusion", "visdrone"),
-    Format("dota", "DOTA text files: four corners, class name, difficult", "dota"),
+    Format("voc", "Pascal VOC XML, one per photo", voc.sniff, voc.read, voc.write),
+    Format(
+        "visdrone",
+        "VisDrone text files: left,top,width,height,score,category,truncation,occlusion",
+        visdrone.sniff,
+        visdrone.read,
+        visdrone.write,
+    ),
+    Format("dota", "DOTA text files: four corners, class name, difficult", dota.sniff, dota.read, dota.write),
     Format(
         "groundtruth",
         "SageMaker Ground Truth output manifest (JSON lines)",
-        "groundtruth",
-        names_in=re.compile(rb'"source-ref"\s{0,99}:\s{0,99}"([^"]{1,999})"'),
+        groundtruth.sniff,
+        groundtruth.read,
+        groundtruth.write,
+        re.compile(rb'"source-ref"\s{0,99}:\s{0,99}"([^"]{1,999})"'),
     ),
     Format(
         "cvat",
         "CVAT for images XML",
-        "cvat",
-        names_in=re.compile(rb'<image\s[^>]{0,999}?\bname="([^"]{1,999})"'),
+        cvat.sniff,
+        cvat.read,
+        cvat.write,
+        re.compile(rb'<image\s[^>]{0,999}?\bname="([^"]{1,999})"'),
     ),
-    Format("labelme", "LabelMe JSON, one per photo", "labelme"),
+    Format("labelme", "LabelMe JSON, one per photo", labelme.sniff, labelme.read, labelme.write),
     Format(
         "csv",
         "CSV with image_path,xmin,ymin,xmax,ymax,label (DeepForest)",
-        "boxes_csv",
-        names_in=re.compile(
-            rb'(?:^|[,"])([^,"\r\n]{1,999}\.(?:jpe?g|jpe|mpo|png|tiff?))', re.IGNORECASE | re.MULTILINE
-        ),
+        boxes_csv.sniff,
+        boxes_csv.read,
+        boxes_csv.write,
+        re.compile(rb'(?:^|[,"])([^,"\r\n]{1,999}\.(?:jp[eg]+|mpo|png|tiff?))', re.IGNORECASE | re.MULTILINE),
     ),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _FORMATS}
@@ -83,8 +112,8 @@ FORMATS: Mapping[str, Format] = {one.name: one for one in _FORMATS}
 
 def sniff_all(files: SourceFiles) -> tuple[Sniffed, ...]:
     """What each format says of the folder, in the order of ``FORMATS``; those that see nothing are left out."""
-    modules = dict.fromkeys(one.module for one in FORMATS.values())
-    return tuple(found for module in modules if (found := _sniff(module, files)) is not None)
+    sniffers = dict.fromkeys(one.sniff for one in FORMATS.values())
+    return tuple(found for sniff in sniffers if (found := sniff(files)) is not None)
 
 
 def read_with(
@@ -115,7 +144,7 @@ def read_with(
     found = _found(looked_at, format, given)
     if labels is None:
         _require_disjoint(files, found)
-    return cast("LabelSet", _function(found.format, "read")(files, sizes, labels=found.labels)), found
+    return FORMATS[found.format].read(files, sizes, labels=found.labels), found
 
 
 def write_with(format: str, labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Written:  # noqa: A002
@@ -132,13 +161,13 @@ def write_with(format: str, labels: LabelSet, folder: Path, *, names: Mapping[st
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format {format!r}", where="--format", cure=f"Use one of: {', '.join(FORMATS)}")
-    return cast("Written", _function(format, FORMATS[format].writer)(labels, folder, names=names))
+    return FORMATS[format].write(labels, folder, names=names)
 
 
 def _found(files: SourceFiles, format: str | None, given: tuple[str, ...]) -> Sniffed:  # noqa: A002
     """The one format that is meant."""
     if format is not None:
-        seen = _sniff(FORMATS[format].module, files)
+        seen = FORMATS[format].sniff(files)
         if seen is not None:
             return seen
         if given:
@@ -222,16 +251,3 @@ def _seen(files: SourceFiles) -> str:
 def _listed(keys: tuple[str, ...]) -> str:
     more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
     return ", ".join(key[:120] for key in keys[:LISTED]) + more
-
-
-def _sniff(module: str, files: SourceFiles) -> Sniffed | None:
-    try:
-        sniff = import_module(f"overflight.data.formats.{module}").sniff
-    except ModuleNotFoundError:
-        return None
-    return cast("Sniffed | None", sniff(files))
-
-
-def _function(format: str, name: str) -> Callable[..., LabelSet | Written]:  # noqa: A002
-    module = import_module(f"overflight.data.formats.{FORMATS[format].module}")
-    return cast("Callable[..., LabelSet | Written]", getattr(module, name))
