@@ -140,9 +140,8 @@ SKYDIO_EXPECTED = PhotoMetadata(
                 altitude_source="above-ground",
                 yaw_deg=-159.5,
                 gimbal_pitch_deg=-80.0,
-                gimbal_roll_deg=-1.5,
             ),
-            id="senseFly: pitch from straight down",
+            id="senseFly: pitch from straight down, roll of another kind",
         ),
         pytest.param(
             packet_of(PIX4D, "><p:AboveGroundAltitude>4275/100 m</p:AboveGroundAltitude></rdf:Description>"),

@@ -69,8 +69,7 @@ _ROLL = (
     "parrot:CameraRollDegree",
     "skydio:CameraOrientationNED/Roll",
     "yuneec:GimbalRoll",
-    "camera:Roll",
-)
+)  # Pix4D's Camera:Roll is a tilt to the side of a camera that looks down, another angle than these
 _LATITUDE = ("dji:GpsLatitude", "dji:Latitude", "skydio:Latitude")
 _LONGITUDE = ("dji:GpsLongitude", "dji:GpsLongtitude", "dji:Longitude", "skydio:Longitude")  # DJI's own spelling
 _SERIALS = (
@@ -96,7 +95,7 @@ class XmpFacts:
         absolute_altitude_m: Height above the sea or an ellipsoid; each maker means another one.
         pitch_deg: -90 looks straight down.
         yaw_deg: Direction of the photograph's upper edge, -180..180.
-        roll_deg: Positive turns the camera clockwise as seen from behind.
+        roll_deg: Turn about the line of sight, clockwise as seen from behind.
         serial: Serial number of the camera, else of the drone.
     """
 
