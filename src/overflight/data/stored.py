@@ -1,211 +1,229 @@
-"""Is a stored survey what it says, and can it be trained on?
+"""Is a stored survey what it says? Every photograph is read, every label file parsed, every digest compared.
 
-Every photograph is decoded, every label read, every digest compared. Errors stand in the way of training; warnings do
-not. It changes nothing and does not judge whether the labels are *right*.
+What was changed, lost or added since it was stored becomes a finding; the rest is the work of
+``overflight.data.checks``, which look at a stored survey as at any source. It changes nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from overflight.data.findings import Finding, errors_of, warnings_of
-from overflight.data.formats.yolo import read_labels, xyxy_px_from_rows
-from overflight.data.manifest import (
-    LABELS_FOLDER,
-    MANIFEST_FILE,
-    PHOTOS_FOLDER,
-    SURVEY_FILE,
-    PhotoRecord,
-    Survey,
-    load_manifest,
-)
-from overflight.data.split import SplitBy
-from overflight.errors import InputError
+from overflight.data.checks.catalogue import Catalogue
+from overflight.data.checks.subject import Subject
+from overflight.data.facts import PhotoFacts, read_facts
+from overflight.data.files import PhotoFile, SourceFiles
+from overflight.data.findings import Finding
+from overflight.data.flights import FlightOf
+from overflight.data.formats.labels import LabelSet, PhotoLabels, RefusedBox
+from overflight.data.formats.sniffed import Sniffed
+from overflight.data.manifest import LABELS_FOLDER, MANIFEST_FILE, PHOTOS_FOLDER, SURVEY_FILE, Survey, load_manifest
+from overflight.data.metadata import PhotoMetadata
+from overflight.data.reading import Read
+from overflight.data.records import PhotoRecord
+from overflight.data.report import SurveyReport, check_source, report_on
+from overflight.data.stored_labels import no_labels, read_text
 from overflight.files import sha256_bytes
-from overflight.imaging.boxes import area
-from overflight.imaging.codecs import decode
 
-REPORT_SCHEMA = "overflight.survey-report/1"
-FEW_BOXES = 20
-FEW_PHOTOS = 10
+__all__ = ["SurveyReport", "check_source", "check_survey", "labels_of", "open_stored"]
+
+FORMAT = "overflight"
+_AGAIN = "Add the survey again"
+_DAMAGED = "It was changed or damaged: add the survey again"
 
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class SurveyReport:
-    """Result of a check.
-
-    Attributes:
-        survey: The survey.
-        findings: All errors and warnings.
-        figures: Counts per class and flight, sizes of boxes and photographs (JSON).
-    """
-
-    survey: Survey
-    findings: tuple[Finding, ...]
-    figures: dict[str, Any]
-
-    @property
-    def errors(self) -> list[Finding]:
-        """What stands in the way."""
-        return errors_of(self.findings)
-
-    @property
-    def warnings(self) -> list[Finding]:
-        """What does not."""
-        return warnings_of(self.findings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Content of ``report.json``."""
-        return {
-            "schema": REPORT_SCHEMA,
-            "survey": self.survey.as_dict(),
-            **self.figures,
-            "errors": [finding.as_dict() for finding in self.errors],
-            "warnings": [finding.as_dict() for finding in self.warnings],
-        }
-
-
 def check_survey(
-    folder: Path, *, split_by: SplitBy = "flight", workers: int = 2, progress: Progress | None = None
+    folder: Path,
+    *,
+    catalogue: Catalogue | None = None,
+    split_by: str = "flight",
+    train_scale: float = 1.0,
+    decode: bool = True,
+    workers: int = 2,
+    progress: Progress | None = None,
 ) -> SurveyReport:
     """Check the survey stored in ``folder``.
 
     Args:
         folder: See ``overflight.data.manifest``.
+        catalogue: Severities and limits; by default those of the product.
         split_by: How it is going to be split: one flight cannot be split by flight.
-        workers: Threads that decode.
+        train_scale: Size of objects at training / in the photograph.
+        decode: Also decode the photographs and judge their pixels.
+        workers: Threads that read.
         progress: Called with (photos done, photos in all).
 
     Raises:
         InputError: there is no manifest that could be read.
     """
+    read = open_stored(
+        folder, decode=decode, workers=workers, progress=progress, train_scale=train_scale, split_by=split_by
+    )
+    return report_on(read, survey=load_manifest(folder), catalogue=catalogue)
+
+
+def open_stored(
+    folder: Path,
+    *,
+    decode: bool = False,
+    photos: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    train_scale: float = 1.0,
+    split_by: str = "flight",
+) -> Read:
+    """Read a stored survey like a source; keys are paths below ``folder``.
+
+    Args:
+        folder: See ``overflight.data.manifest``.
+        decode: Also decode the photographs and measure their pixels.
+        photos: Off: only manifest and labels are read, and the photographs need not be there.
+        workers: Threads that read.
+        progress: Called with (photos done, photos in all).
+        train_scale: See :class:`Subject`.
+        split_by: See :class:`Subject`.
+
+    Raises:
+        InputError: there is no manifest that could be read, or a line of it is damaged.
+    """
     survey = load_manifest(folder)
-    findings: list[Finding] = []
-    rows: dict[str, NDArray[np.float64]] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        checked = pool.map(lambda photo: _check_photo(folder, photo, classes=len(survey.classes)), survey.photos)
-        for done, (photo, (found, photo_findings)) in enumerate(zip(survey.photos, checked, strict=True), start=1):
-            rows[photo.path] = found
-            findings += photo_findings
-            if progress is not None:
-                progress(done, len(survey.photos))
-    findings += _unlisted(folder, survey)
-    findings += _of_the_whole(survey, rows, split_by=split_by)
-    return SurveyReport(survey, tuple(findings), _figures(survey, rows))
-
-
-def _check_photo(folder: Path, photo: PhotoRecord, *, classes: int) -> tuple[NDArray[np.float64], list[Finding]]:
-    findings: list[Finding] = []
-    data = _intact(folder, photo.path, sha256=photo.sha256, photo=photo.path, findings=findings)
-    if data is not None:
-        try:
-            height, width = decode(data, where=photo.path).shape[:2]
-        except InputError as error:
-            findings.append(Finding("error", "unreadable", photo.path, error.what, error.cure, photo.path))
+    root = folder.resolve()
+    there = {record.path for record in survey.photos if not photos or (root / record.path).is_file()}
+    files = SourceFiles(
+        root,
+        tuple(
+            PhotoFile(record.path, record.path.partition("/")[2]) for record in survey.photos if record.path in there
+        ),
+        tuple(record.labels for record in survey.photos),
+    )
+    facts: dict[str, PhotoFacts] = {}
+    if photos:
+        keys = [photo.key for photo in files.photos]
+        facts = read_facts(files, keys, decode=decode, workers=workers, progress=progress)
+    opened = _Opened(root, classes=len(survey.classes))
+    flights = {}
+    for record in survey.photos:
+        flights[record.path] = FlightOf(record.flight, record.flight_evidence)
+        if not photos:
+            facts[record.path] = PhotoFacts(record.path, record.bytes, record.sha256, None, PhotoMetadata())
+        elif record.path in there:
+            opened.compare(record, facts[record.path])
         else:
-            if (width, height) != (photo.width_px, photo.height_px):
-                what = f"is {width}x{height} px, the manifest says {photo.width_px}x{photo.height_px}"
-                findings.append(Finding("error", "size", photo.path, what, "Add the survey again", photo.path))
-    label_data = _intact(folder, photo.labels, sha256=photo.labels_sha256, photo=photo.path, findings=findings)
-    if label_data is None:
-        return np.zeros((0, 5)), findings
-    labels = read_labels(label_data, classes=classes, where=photo.labels, photo=photo.path)
-    if len(labels.rows) != photo.boxes:
-        what = f"holds {len(labels.rows)} boxes, the manifest says {photo.boxes}"
-        findings.append(Finding("error", "boxes", photo.labels, what, "Add the survey again", photo.path))
-    return labels.rows, [*findings, *labels.findings]
+            opened.note("missing", record.path, "is missing", record.path, _AGAIN)
+        opened.take_labels(record)
+    labels = LabelSet(
+        format=FORMAT,
+        classes=survey.classes,
+        photos=opened.labels,
+        absent=frozenset(opened.labels.keys() - there),
+        refused=tuple(opened.refused),
+        losses=survey.origin.losses,
+    )
+    opened.findings += _unlisted(root, survey, photos=photos) + _summary(survey, labels, opened.findings)
+    subject = Subject(
+        name=survey.name,
+        root=root,
+        photos=facts,
+        labels=labels,
+        flights=flights,
+        train_scale=train_scale,
+        split_by=split_by,
+    )
+    sniffed = Sniffed(FORMAT, files.others, f"a survey stored by Overflight, digest {survey.digest[:12]}")
+    refused = (entry.finding for entry in opened.refused)
+    return Read(subject, files, (*opened.findings, *refused), sniffed, survey.origin.losses)
 
 
-def _intact(folder: Path, name: str, *, sha256: str, photo: str, findings: list[Finding]) -> bytes | None:
-    path = folder / name
-    if not path.is_file():
-        findings.append(Finding("error", "missing", name, "is missing", "Add the survey again", photo))
-        return None
-    data = path.read_bytes()
-    if sha256_bytes(data) != sha256:
-        what = "does not match its digest in the manifest"
-        findings.append(
-            Finding("error", "digest", name, what, "It was changed or damaged: add the survey again", photo)
+def labels_of(record: PhotoRecord, data: bytes, *, classes: int) -> tuple[PhotoLabels, tuple[RefusedBox, ...]]:
+    """Boxes of a stored label file, followed by the ignored regions of its record."""
+    size = (record.width_px, record.height_px)
+    labels, refused = read_text(data, size_wh_px=size, classes=classes, where=record.labels, photo=record.path)
+    if record.ignored_px:
+        regions = np.array(record.ignored_px, dtype=np.float64).reshape(-1, 4)
+        count = len(labels)
+        labels = replace(
+            labels,
+            class_ids=np.concatenate([labels.class_ids, np.zeros(len(regions), dtype=np.int64)]),
+            xyxy_px=np.concatenate([labels.xyxy_px, regions]),
+            numbers=np.concatenate([labels.numbers, np.arange(1, len(regions) + 1)]),
+            ignored=np.arange(count + len(regions)) >= count,
         )
-        return None
-    return data
+    return labels, refused
 
 
-def _unlisted(folder: Path, survey: Survey) -> list[Finding]:
-    listed = {name for photo in survey.photos for name in (photo.path, photo.labels)}
+@dataclass
+class _Opened:
+    """What is found while the records are walked."""
+
+    root: Path
+    classes: int
+    labels: dict[str, PhotoLabels] = field(default_factory=dict)
+    refused: list[RefusedBox] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def note(self, code: str, where: str, what: str, photo: str, cure: str) -> None:
+        self.findings.append(Finding("error", code, where, what, cure, photo))
+
+    def compare(self, record: PhotoRecord, facts: PhotoFacts) -> None:
+        """The photograph's file with its record."""
+        if facts.sha256 != record.sha256:
+            self.note("digest", record.path, "does not match its digest in the manifest", record.path, _DAMAGED)
+        elif (size := facts.size_wh_px) is not None and size != (record.width_px, record.height_px):
+            what = f"is {size[0]}x{size[1]} px, the manifest says {record.width_px}x{record.height_px}"
+            self.note("size", record.path, what, record.path, _AGAIN)
+
+    def take_labels(self, record: PhotoRecord) -> None:
+        """The label file, if it is as it was written."""
+        self.labels[record.path] = no_labels((record.width_px, record.height_px), record.labels)
+        try:
+            data = (self.root / record.labels).read_bytes()
+        except FileNotFoundError:
+            self.note("missing", record.labels, "is missing", record.path, _AGAIN)
+            return
+        except OSError as error:
+            what = f"cannot be opened ({error.strerror})"
+            self.note("unreadable", record.labels, what, record.path, "Make it readable")
+            return
+        if sha256_bytes(data) != record.labels_sha256:
+            self.note("digest", record.labels, "does not match its digest in the manifest", record.path, _DAMAGED)
+            return
+        labels, refused = labels_of(record, data, classes=self.classes)
+        self.labels[record.path] = labels
+        self.refused += refused
+        boxes = len(labels) - len(record.ignored_px)
+        if boxes != record.boxes and not refused:
+            what = f"holds {boxes} boxes, the manifest says {record.boxes}"
+            self.note("boxes", record.labels, what, record.path, _AGAIN)
+
+
+def _unlisted(root: Path, survey: Survey, *, photos: bool) -> list[Finding]:
+    listed = {name for record in survey.photos for name in (record.path, record.labels)}
     present = {
-        path.relative_to(folder).as_posix()
-        for part in (PHOTOS_FOLDER, LABELS_FOLDER)
-        for path in (folder / part).rglob("*")
+        path.relative_to(root).as_posix()
+        for part in ((PHOTOS_FOLDER, LABELS_FOLDER) if photos else (LABELS_FOLDER,))
+        for path in (root / part).rglob("*")
         if path.is_file()
     }
     what, cure = "is not in the manifest", f"Surveys are not changed: add it again ({SURVEY_FILE}, {MANIFEST_FILE})"
     return [Finding("error", "unlisted", name, what, cure) for name in sorted(present - listed)]
 
 
-def _of_the_whole(survey: Survey, rows: dict[str, NDArray[np.float64]], *, split_by: SplitBy) -> list[Finding]:
-    findings = []
-    counts = _count_classes(survey, rows)
-    flights = survey.flights
-    if not sum(counts.values()):
-        cure = "Label some objects and add the survey again"
-        findings.append(Finding("error", "no-boxes", survey.name, "holds no boxes at all", cure))
-    if len(flights) == 1 and split_by == "flight":
-        what = f"all photos belong to one flight ({next(iter(flights))}), so no other flight can be held out"
-        cure = "Add another flight, name the flights in flights.csv, or cut this one with --split-by time-gap"
-        findings.append(Finding("error", "one-flight", survey.name, what, cure))
-    named = [photo for photo in survey.photos if photo.flight_evidence == "name"]
-    alone = sum(1 for photo in named if flights[photo.flight] == 1)
-    if len(named) >= FEW_PHOTOS and alone > len(named) / 2 and split_by == "flight":
-        what = f"{alone} of {len(named)} photos would be flights of their own: their names do not tell flights apart"
-        cure = "Name the flights in flights.csv (image,flight), or give each flight a folder"
-        findings.append(Finding("error", "lone-photos", survey.name, what, cure))
-    if len(flights) == 2 and split_by == "flight":
-        what = "has two flights: one is held out, the other is cut in two for training and val"
-        findings.append(Finding("warning", "two-flights", survey.name, what, "Add another flight"))
-    for name, count in counts.items():
-        if count < FEW_BOXES:
-            what = f"class {name!r} has {count} boxes" if count else f"class {name!r} is declared and never used"
-            findings.append(Finding("warning", "few-boxes", survey.name, what, "Label more, or do without the class"))
-    return findings
-
-
-def _count_classes(survey: Survey, rows: dict[str, NDArray[np.float64]]) -> dict[str, int]:
-    counts: Counter[int] = Counter(int(class_id) for found in rows.values() for class_id in found[:, 0])
-    return {name: counts[index] for index, name in enumerate(survey.classes)}
-
-
-def _figures(survey: Survey, rows: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    sides = [
-        np.sqrt(area(xyxy_px_from_rows(rows[photo.path], width_px=photo.width_px, height_px=photo.height_px)))
-        for photo in survey.photos
-    ]
-    per_flight = {flight: {"photos": photos, "boxes": 0} for flight, photos in survey.flights.items()}
-    for photo in survey.photos:
-        per_flight[photo.flight]["boxes"] += len(rows[photo.path])
-    sizes = Counter(f"{photo.width_px}x{photo.height_px}" for photo in survey.photos)
-    return {
-        "boxes_per_class": _count_classes(survey, rows),
-        "per_flight": per_flight,
-        "photos_without_boxes": sum(1 for found in rows.values() if not len(found)),
-        "box_side_px": _percentiles(np.concatenate(sides)) if sides else {},
-        "photo_sizes": dict(sorted(sizes.items())),
-    }
-
-
-def _percentiles(values: NDArray[np.float64]) -> dict[str, float]:
-    """5th, 50th and 95th percentile of sqrt(area); empty without boxes."""
-    if not len(values):
-        return {}
-    found: Sequence[float] = np.percentile(values, [5, 50, 95]).round(1).tolist()
-    return dict(zip(("p5", "p50", "p95"), found, strict=True))
+def _summary(survey: Survey, labels: LabelSet, findings: list[Finding]) -> list[Finding]:
+    """Whether ``survey.json`` says what records and labels say; not asked when labels are already known as wrong."""
+    flights = dict(sorted(Counter(record.flight for record in survey.photos).items()))
+    found = []
+    if flights != dict(sorted(survey.flights.items())):
+        found.append("the flights")
+    if not findings and not labels.refused:
+        table = labels.table()
+        counts = np.bincount(table.class_ids[~table.ignored], minlength=len(survey.classes)).tolist()
+        if dict(zip(survey.classes, counts, strict=True)) != survey.boxes_per_class:
+            found.append("the boxes per class")
+    what = "of survey.json are not those of the manifest and the labels"
+    return [Finding("error", "summary", SURVEY_FILE, f"{part} {what}", _AGAIN) for part in found]

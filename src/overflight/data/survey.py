@@ -1,99 +1,178 @@
 """From a user's folder to an immutable survey: read everything strictly, list every problem, write all or nothing.
 
 Reading looks at files' headers, not at every pixel (``overflight.data.stored`` decodes them). Nothing of the user's
-folder is changed. It does not know where surveys are stored (S3 or a folder).
+folder is changed, and nothing of it is lost without a word: what does not go into the survey is in its quarantine, and
+the ledger shows that both together are everything. It does not know where surveys are stored (S3 or a folder).
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from overflight.data.checks.catalogue import Catalogue, load_catalogue
+from overflight.data.checks.subject import Subject
+from overflight.data.drafting import adding, cured, for_adding, judged, record_of
+from overflight.data.files import PhotoFile
 from overflight.data.findings import Finding, errors_of, refuse
-from overflight.data.flights import TABLES, FlightOf, FlightTable, assign_flights, check_table, read_table
-from overflight.data.formats.yolo import read_class_names, read_labels
+from overflight.data.formats.labels import LabelSet, RefusedBox
+from overflight.data.formats.pairing import label_paths
+from overflight.data.ledger import Ledger
 from overflight.data.manifest import (
-    LABELS_FOLDER,
     MANIFEST_FILE,
-    PHOTOS_FOLDER,
     QUARANTINE_FILE,
     SURVEY_FILE,
+    Origin,
     PhotoRecord,
     Survey,
     load_manifest,
     make_survey,
     manifest_line,
 )
-from overflight.data.metadata import metadata_of
-from overflight.data.sources import SourcePhoto, find_source
+from overflight.data.quarantine import NAMED, LeftOut, left_out_of, named_only, quarantine_lines
+from overflight.data.reading import Read, read_source
+from overflight.data.stored_labels import no_labels, text_of
 from overflight.errors import InputError, UsageError
-from overflight.files import atomic_write, canonical_json, require_disk, sha256_bytes, write_json, write_text
-from overflight.imaging.header import read_header
+from overflight.files import atomic_write, require_disk, sha256_bytes, write_json, write_text
 
 Progress = Callable[[int, int], None]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _SPARE_BYTES = 20_000_000
+_WITH_A_PHOTO = NAMED | {"same-name", "damaged"}  # without a photograph of their own: what they concern is quarantined
 
 
 @dataclass(frozen=True)
 class DraftPhoto:
-    """One photograph read: its record, or None when it cannot be read at all."""
+    """One photograph found: its record, or None when it is left out."""
 
-    source: SourcePhoto
+    source: PhotoFile
     record: PhotoRecord | None
-    boxes_per_class: Counter[int]
-    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
 class SurveyDraft:
-    """A user's folder as read; nothing is written yet.
+    """A user's folder as read and checked; nothing is written yet.
 
     Attributes:
         name: Name of the survey to be.
-        root: The user's folder.
-        classes: Class names by index.
-        photos: Every photograph found, also faulty ones.
-        findings: Everything wrong, in the order of the files.
+        read: What was read.
+        labels: The labels after cures, with the severities of the catalogue.
+        findings: Everything wrong, with the severities of the catalogue.
+        removed: Boxes that cures took away.
+        cures: What cures changed, one sentence each.
     """
 
     name: str
-    root: Path
-    classes: tuple[str, ...]
-    photos: tuple[DraftPhoto, ...]
+    read: Read
+    labels: LabelSet
     findings: tuple[Finding, ...]
+    removed: tuple[RefusedBox, ...] = ()
+    cures: tuple[str, ...] = ()
 
     @property
+    def root(self) -> Path:
+        """The user's folder."""
+        return self.read.files.root
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by index."""
+        return self.labels.classes
+
+    @cached_property
     def faulty(self) -> dict[str, list[Finding]]:
-        """Errors by photograph (path relative to the user's folder)."""
-        by_photo: dict[str, list[Finding]] = defaultdict(list)
+        """Reasons by photograph (path relative to the user's folder), for all that are left out."""
+        by_photo: dict[str, list[Finding]] = {}
         for finding in errors_of(self.findings):
-            if finding.photo:
-                by_photo[finding.photo].append(finding)
-        return dict(by_photo)
+            if finding.photo and finding.photo not in self.labels.absent:
+                by_photo.setdefault(finding.photo, []).append(finding)
+        for key, facts in self.read.subject.photos.items():
+            if facts.header is None and key not in by_photo:  # whatever the catalogue says: there is no picture
+                what = facts.fault_what or "cannot be read"
+                by_photo[key] = [Finding("error", facts.fault or "unreadable", key, what, "Remove it", key)]
+        return by_photo
+
+    @cached_property
+    def photos(self) -> tuple[DraftPhoto, ...]:
+        """Every photograph found, sorted by path."""
+        good = {photo.key: photo.name for photo in self.read.files.photos if photo.key not in self.faulty}
+        paths = label_paths(good)
+        return tuple(
+            DraftPhoto(photo, self._record(photo, paths[photo.key]) if photo.key in good else None)
+            for photo in self.read.files.photos
+        )
 
     @property
     def good(self) -> tuple[DraftPhoto, ...]:
-        """Photographs without errors."""
-        faulty = self.faulty
-        return tuple(photo for photo in self.photos if photo.record is not None and photo.source.key not in faulty)
+        """Photographs that go into the survey."""
+        return tuple(photo for photo in self.photos if photo.record is not None)
 
-    def survey(self) -> Survey:
+    @cached_property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Everything that does not go into the survey."""
+        return left_out_of(self.labels, faulty=self.faulty, removed=self.removed)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What came in, counted from what was read, and what became of it, counted from records and quarantine."""
+        found = {photo.key for photo in self.read.files.photos}
+        found |= {finding.photo for finding in self.read.files.findings if finding.photo}
+        absent = named_only(self.labels)
+        records = [photo.record for photo in self.photos if photo.record is not None]
+        return Ledger(
+            photos_in=len(found) + absent,
+            photos_absent=absent,
+            photos_stored=len(records),
+            photos_quarantined=sum(1 for entry in self.left_out if entry.kind == "photo"),
+            boxes_in=self.read.subject.labels.boxes_in,
+            boxes_stored=sum(record.boxes for record in records),
+            boxes_ignored=sum(len(record.ignored_px) for record in records),
+            boxes_quarantined=sum(entry.boxes for entry in self.left_out if not entry.cured),
+            boxes_removed=sum(entry.boxes for entry in self.left_out if entry.cured),
+        )
+
+    @cached_property
+    def losses(self) -> tuple[str, ...]:
+        """What the source says and a survey cannot hold, one sentence each."""
+        kept = [found for photo in self.good if (found := self.labels.photos.get(photo.source.key)) is not None]
+        oriented = sum(len(found) for found in kept if found.corners_px is not None)
+        turned = (f"{oriented:,} oriented boxes became the upright boxes around them",) if oriented else ()
+        return (*self.labels.losses, *turned)
+
+    def survey(self, *, created_at: str = "") -> Survey:
         """The survey that the good photographs make."""
-        good = self.good
-        counts = sum((photo.boxes_per_class for photo in good), Counter[int]())
-        per_class = {name: counts[index] for index, name in enumerate(self.classes)}
-        records = [photo.record for photo in good if photo.record is not None]
-        return make_survey(self.name, classes=self.classes, photos=records, boxes_per_class=per_class)
+        counts = np.zeros(len(self.classes), dtype=np.int64)
+        for photo in self.good:
+            found = self.labels.photos.get(photo.source.key)
+            if found is not None:
+                kept = found.class_ids if found.ignored is None else found.class_ids[~found.ignored]
+                counts += np.bincount(kept, minlength=len(self.classes))
+        return make_survey(
+            self.name,
+            classes=self.classes,
+            photos=[photo.record for photo in self.good if photo.record is not None],
+            boxes_per_class=dict(zip(self.classes, counts.tolist(), strict=True)),
+            origin=Origin(self.labels.format, created_at, self.ledger.as_dict(), self.losses, self.cures),
+        )
+
+    def _record(self, photo: PhotoFile, label_path: str) -> PhotoRecord:
+        subject = self.read.subject
+        return record_of(
+            photo,
+            subject.photos[photo.key],
+            flight=subject.flights[photo.key],
+            labels=self.labels.photos.get(photo.key),
+            label_path=label_path,
+        )
 
 
 def read_survey(
@@ -103,19 +182,41 @@ def read_survey(
     flights: Path | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
+    format: str | None = None,  # noqa: A002 - the option
+    labels: str | None = None,
+    catalogue: Catalogue | None = None,
+    fix: bool = False,
 ) -> SurveyDraft:
-    """Read a folder of photographs and YOLO labels.
+    """Read a folder of photographs and labels and check what needs no pixels: names, headers, labels, equal files.
 
     Args:
-        path: The folder (see ``overflight.data.sources`` for the layouts).
+        path: The folder.
         name: Name of the survey.
         flights: Table ``image,flight``; by default ``flights.csv`` or ``sequences.csv`` in the folder, if there is one.
         progress: Called with (photos done, photos in all).
         workers: Threads that read.
+        format: Name of the label format; None: as recognised.
+        labels: Label file or folder, where there are several.
+        catalogue: Severities and limits of the checks.
+        fix: Apply the safe cures.
 
     Raises:
-        UsageError: the name cannot be used.
+        UsageError: the name, format or label file cannot be used.
         InputError: no folder, no photographs or no class names. All other problems are findings.
+    """
+    check_name(name)
+    read = read_source(
+        path, name=name, format=format, labels=labels, flights=flights, workers=workers, progress=progress
+    )
+    rules = load_catalogue() if catalogue is None else catalogue
+    return draft_of(read, catalogue=rules, fix=fix)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a survey.
+
+    Raises:
+        UsageError: it is empty, too long or holds other characters.
     """
     if _NAME.fullmatch(name) is None:
         raise UsageError(
@@ -123,26 +224,29 @@ def read_survey(
             where="--name",
             cure="Use up to 63 letters, digits, dots, hyphens and underscores, starting with a letter or digit",
         )
-    source = find_source(path)
-    classes = read_class_names(source.root)
-    table = _table(source.root, flights)
-    names = [photo.name for photo in source.photos]
-    assigned = assign_flights(names, table=table)
-    photos: list[DraftPhoto] = []
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        pairs = zip(source.photos, assigned, strict=True)
-        for done, photo in enumerate(pool.map(lambda pair: _read_photo(*pair, classes=len(classes)), pairs), start=1):
-            photos.append(photo)
-            if progress is not None:
-                progress(done, len(names))
-    findings = [*source.findings, *(finding for photo in photos for finding in photo.findings), *_repeated(photos)]
-    if table is not None:
-        findings += [*table.findings, *check_table(table, names)]
-    return SurveyDraft(name, source.root, classes, tuple(photos), tuple(findings))
+
+
+def draft_of(read: Read, *, catalogue: Catalogue, fix: bool = False, name: str | None = None) -> SurveyDraft:
+    """The survey that a source makes, judged by the checks that need no pixels and no split."""
+    rules = adding(catalogue)
+    cure = cured(read.subject, rules, fix=fix)
+    subject, findings = judged(read, cure.subject, rules)
+    return SurveyDraft(name or read.subject.name, read, subject.labels, findings, cure.removed, cure.sentences)
+
+
+def draft_from(read: Read, subject: Subject, findings: Sequence[Finding], catalogue: Catalogue) -> SurveyDraft:
+    """The same from a source that was judged by all checks already; ``subject`` as judged."""
+    kept = for_adding(subject, findings, catalogue)
+    return SurveyDraft(read.subject.name, read, subject.labels, kept)
 
 
 def write_survey(
-    draft: SurveyDraft, target: Path, *, quarantine: bool = False, progress: Progress | None = None
+    draft: SurveyDraft,
+    target: Path,
+    *,
+    quarantine: bool = False,
+    progress: Progress | None = None,
+    created_at: str = "",
 ) -> dict[str, Any]:
     """Write the survey into the new folder ``target``, all or nothing.
 
@@ -152,30 +256,32 @@ def write_survey(
     Args:
         draft: What :func:`read_survey` gave.
         target: Folder to be made.
-        quarantine: Leave photographs with errors out and list them with their reasons in ``quarantine.jsonl``.
+        quarantine: Leave photographs with errors out; without it any error refuses the survey.
         progress: Called with (photos done, photos in all).
+        created_at: ISO 8601, for ``survey.json``; not part of the digest.
 
     Returns:
-        Content of ``survey.json`` and ``quarantined``, the number of photographs left out.
+        Content of ``survey.json`` and ``quarantined``, the number of photographs (found, not only named) left out.
 
     Raises:
         InputError: there are errors (with ``quarantine``: errors that concern the survey as a whole), no photograph is
             left, a file changed since it was read, or ``target`` holds something else.
         ResourceError: not enough disk.
+        OverflightError: the ledger does not balance.
     """
     cure = "Correct them, or leave the faulty photos out with --quarantine"
-    refuse([f for f in draft.findings if not (quarantine and f.photo)], where=str(draft.root), cure=cure)
-    good = draft.good
-    if not good:
+    refuse([f for f in draft.findings if not (quarantine and _belongs(f))], where=str(draft.root), cure=cure)
+    if not draft.good:
         raise InputError(
             "no photograph without errors is left", where=str(draft.root), cure="Correct the errors listed"
         )
-    survey = draft.survey()
-    facts = {**survey.as_dict(), "quarantined": len(draft.faulty)}
+    draft.ledger.check()
+    survey = draft.survey(created_at=created_at)
+    facts = {**survey.as_dict(), "quarantined": draft.ledger.photos_quarantined - draft.ledger.photos_absent}
     if target.exists() and any(target.iterdir()):
         _require_same(survey, target)
         return facts
-    require_disk(target, sum(photo.record.bytes for photo in good if photo.record) + _SPARE_BYTES)
+    require_disk(target, sum(photo.bytes for photo in survey.photos) + _SPARE_BYTES)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
     try:
@@ -188,90 +294,9 @@ def write_survey(
     return facts
 
 
-def _table(root: Path, given: Path | None) -> FlightTable | None:
-    if given is not None:
-        if not given.is_file():
-            raise InputError(
-                "there is no such file", where=str(given), cure="Give a table with the header `image,flight`"
-            )
-        return read_table(given)
-    path = next((root / name for name in TABLES if (root / name).is_file()), None)
-    return None if path is None else read_table(path)
-
-
-def _read_photo(source: SourcePhoto, flight: FlightOf, *, classes: int) -> DraftPhoto:
-    findings = _name_findings(source)
-    label_data = b""
-    if source.labels is None:
-        cure = f"Add {source.labels_key}; an empty file means that there is nothing to see"
-        findings.append(Finding("error", "missing-labels", source.key, "has no label file", cure, source.key))
-    else:
-        label_data = _bytes_of(source.labels, findings, where=source.labels_key, photo=source.key)
-    labels = read_labels(label_data, classes=classes, where=source.labels_key, photo=source.key)
-    findings += labels.findings
-    data = _bytes_of(source.path, findings, where=source.key, photo=source.key)
-    try:
-        header = read_header(data, where=source.key)
-    except InputError as error:
-        if not any(finding.where == source.key and finding.code == "unreadable" for finding in findings):
-            findings.append(Finding("error", "unreadable", source.key, error.what, error.cure, source.key))
-        return DraftPhoto(source, None, Counter(), tuple(findings))
-    facts = metadata_of(header)
-    record = PhotoRecord(
-        path=f"{PHOTOS_FOLDER}/{source.name}",
-        sha256=sha256_bytes(data),
-        bytes=len(data),
-        width_px=header.width_px,
-        height_px=header.height_px,
-        flight=flight.flight,
-        flight_evidence=flight.evidence,
-        captured_at=None if facts.captured_at is None else facts.captured_at.isoformat(),
-        latitude_deg=facts.latitude_deg,
-        longitude_deg=facts.longitude_deg,
-        altitude_agl_m=facts.altitude_agl_m,
-        gimbal_pitch_deg=facts.gimbal_pitch_deg,
-        yaw_deg=facts.yaw_deg,
-        labels=f"{LABELS_FOLDER}/{source.name.with_suffix('.txt')}",
-        labels_sha256=sha256_bytes(label_data),
-        boxes=len(labels.rows),
-    )
-    counts = Counter(int(class_id) for class_id in labels.rows[:, 0])
-    return DraftPhoto(source, record, counts, tuple(findings))
-
-
-def _bytes_of(path: Path, findings: list[Finding], *, where: str, photo: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        what = f"cannot be opened ({error.strerror})"
-        findings.append(Finding("error", "unreadable", where, what, "Make it readable or remove it", photo))
-        return b""
-
-
-def _name_findings(source: SourcePhoto) -> list[Finding]:
-    if source.key.isprintable():
-        return []
-    shown = source.key.encode("unicode_escape").decode()
-    return [Finding("error", "name", shown, "the name holds characters that cannot be shown", "Rename it", source.key)]
-
-
-def _repeated(photos: Sequence[DraftPhoto]) -> list[Finding]:
-    """The same file twice: harmless within a flight, a leak between two."""
-    first: dict[str, DraftPhoto] = {}
-    findings = []
-    for photo in photos:
-        if photo.record is None:
-            continue
-        other = first.setdefault(photo.record.sha256, photo)
-        if other is photo or other.record is None:
-            continue
-        key, what = photo.source.key, f"is the same file as {other.source.key}"
-        if other.record.flight == photo.record.flight:
-            findings.append(Finding("warning", "repeated", key, what, "Remove one of the two", key))
-        else:
-            what += f", which belongs to another flight ({other.record.flight})"
-            findings.append(Finding("error", "leak", key, what, "Remove one of the two", key))
-    return findings
+def _belongs(finding: Finding) -> bool:
+    """Concerns a photograph (found or only named) and not the survey as a whole."""
+    return bool(finding.photo) or finding.code in _WITH_A_PHOTO
 
 
 def _require_same(survey: Survey, target: Path) -> None:
@@ -280,29 +305,29 @@ def _require_same(survey: Survey, target: Path) -> None:
 
 
 def _fill(folder: Path, draft: SurveyDraft, *, survey: Survey, progress: Progress | None) -> None:
-    records = {photo.path: photo for photo in survey.photos}
-    sources = {f"{PHOTOS_FOLDER}/{photo.source.name}": photo.source for photo in draft.good}
-    for done, (path, record) in enumerate(records.items(), start=1):
-        source = sources[path]
-        _copy(source.path, folder / record.path, sha256=record.sha256)
-        if source.labels is not None:
-            _copy(source.labels, folder / record.labels, sha256=record.labels_sha256)
+    sources = {photo.record.path: photo.source.key for photo in draft.good if photo.record is not None}
+    for done, record in enumerate(survey.photos, start=1):
+        key = sources[record.path]
+        data = draft.read.files.path(key).read_bytes()
+        if sha256_bytes(data) != record.sha256:
+            raise InputError("changed while it was read", where=key, cure="Run the same command again")
+        _write(folder / record.path, data)
+        found = draft.labels.photos.get(key)
+        _write(folder / record.labels, text_of(found or no_labels((record.width_px, record.height_px), "")))
         if progress is not None:
-            progress(done, len(records))
-    faulty = draft.faulty
-    if faulty:
-        lines = (
-            canonical_json({"path": path, "reasons": [finding.as_dict() for finding in findings]})
-            for path, findings in sorted(faulty.items())
-        )
-        write_text(folder / QUARANTINE_FILE, "".join(f"{line}\n" for line in lines))
-    write_text(folder / MANIFEST_FILE, "".join(f"{manifest_line(record)}\n" for record in survey.photos))
+            progress(done, len(survey.photos))
+    if draft.left_out:
+        write_text(folder / QUARANTINE_FILE, quarantine_lines(draft.left_out))
+    _write_manifest(folder / MANIFEST_FILE, survey)
     write_json(folder / SURVEY_FILE, survey.as_dict())
 
 
-def _copy(source: Path, target: Path, *, sha256: str) -> None:
-    data = source.read_bytes()
-    if sha256_bytes(data) != sha256:
-        raise InputError("changed while it was read", where=str(source), cure="Run the same command again")
-    with atomic_write(target, fsync=False) as handle:  # the folder gets its name when all is written
+def _write_manifest(path: Path, survey: Survey) -> None:
+    with atomic_write(path) as handle:
+        for record in survey.photos:
+            handle.write(f"{manifest_line(record)}\n".encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path, fsync=False) as handle:  # the folder gets its name when all is written
         handle.write(data)

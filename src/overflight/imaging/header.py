@@ -53,7 +53,7 @@ class ImageFault(InputError):  # noqa: N818 - it is the name that checks know it
         cure: What to do about it.
     """
 
-    def __init__(self, what: str, *, code: FaultCode, where: str = "", cure: str = _CURE) -> None:
+    def __init__(self, what: str, *, code: FaultCode = "unreadable", where: str = "", cure: str = _CURE) -> None:
         super().__init__(what, where=where, cure=cure)
         self.code: FaultCode = code
 
