@@ -90,6 +90,24 @@ class TestAgreesWithPycocotools:
         map50_95, _ = by_pycocotools(truth, predictions, max_detections=limit)
         assert metrics["map50_95"]["value"] == pytest.approx(map50_95, abs=1e-6)
 
+    @given(seed=st.integers(0, 10**6), share=st.sampled_from([0.2, 0.6]), limit=st.sampled_from([3, 100]))
+    @settings(max_examples=40, deadline=None)
+    def test_with_crowd_regions(self, seed, share, limit):
+        """Detections in a crowd count as neither right nor wrong, objects go first, a crowd takes any number."""
+        truth, predictions = scene(seed, photos=4, classes=2, objects=8, extra=4)
+        draw = np.random.default_rng(seed)
+        for annotation in truth["annotations"]:
+            if draw.random() < share:
+                annotation["iscrowd"] = 1
+                annotation["bbox"][2:] = [side * 2 for side in annotation["bbox"][2:]]
+                annotation["area"] *= 4
+        if all(annotation["iscrowd"] for annotation in truth["annotations"]) or not predictions:
+            return
+        metrics = evaluate(truth, predictions, resamples=1, max_detections=limit)["metrics"]
+        map50_95, map50 = by_pycocotools(truth, predictions, max_detections=limit)
+        assert metrics["map50_95"]["value"] == pytest.approx(map50_95, abs=1e-6)
+        assert metrics["map50"]["value"] == pytest.approx(map50, abs=1e-6)
+
     def test_when_a_photograph_counts_twice(self):
         truth, predictions = scene(5, photos=4, classes=2, objects=8, extra=6)
         twice = truth | {
@@ -125,6 +143,20 @@ class TestAbsence:
     def test_document_is_json_without_nan(self):
         truth, predictions = scene(2, photos=3, classes=2, objects=5, extra=2)
         json.dumps(evaluate(truth | {"annotations": []}, predictions), allow_nan=False)
+
+
+def test_precision_leaves_out_what_lies_in_a_crowd_region():
+    truth, _ = scene(1, photos=1, classes=1, objects=0, extra=0)
+    truth["annotations"] = [
+        {"id": 1, "image_id": 0, "category_id": 0, "bbox": [0, 0, 10, 10], "area": 100, "iscrowd": 0},
+        {"id": 2, "image_id": 0, "category_id": 0, "bbox": [100, 100, 200, 200], "area": 40000, "iscrowd": 1},
+    ]
+    boxes = [[0, 0, 10, 10], [110, 110, 20, 20], [150, 110, 20, 20], [400, 0, 10, 10]]
+    predictions = [{"image_id": 0, "category_id": 0, "bbox": box, "score": 0.9} for box in boxes]
+    document = evaluate(truth, predictions, resamples=1)
+    assert document["metrics"]["precision"]["value"] == 0.5
+    assert document["metrics"]["recall"]["value"] == 1
+    assert document["boxes"] == 1
 
 
 class TestInterval:
@@ -207,13 +239,6 @@ def _broken(**change: Any) -> list[dict[str, Any]]:
 def test_unusable_predictions_are_refused(predictions, says):
     truth, _ = scene(1, photos=2, classes=1, objects=3, extra=0)
     with pytest.raises(InputError, match=says):
-        evaluate(truth, predictions)
-
-
-def test_crowd_regions_are_refused():
-    truth, predictions = scene(1, photos=2, classes=1, objects=3, extra=0)
-    truth["annotations"][0]["iscrowd"] = 1
-    with pytest.raises(InputError, match="crowd"):
         evaluate(truth, predictions)
 
 

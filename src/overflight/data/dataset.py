@@ -12,26 +12,27 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from overflight.data.findings import Finding, refuse
-from overflight.data.formats.yolo import read_labels, xyxy_px_from_rows
+from overflight.data.formats.labels import PhotoLabels
 from overflight.data.manifest import PHOTOS_FOLDER, PhotoRecord, Survey, load_manifest
 from overflight.data.split import PARTS, Split, SplitBy, split_photos
+from overflight.data.stored_labels import read_text
 from overflight.data.tile import CutTask, TilePlan, TileRules, cut_all, limit_background, plan_photo
 from overflight.errors import InputError
-from overflight.files import canonical_json, require_disk, sha256_bytes, write_json, write_text
+from overflight.files import canonical_json, explained_disk, require_disk, sha256_bytes, write_json, write_text
+from overflight.imaging.boxes import clip
 
 SCHEMA = "overflight.dataset/1"
 DATASET_FILE, TILES_FILE, TRUTH_FILE = "dataset.json", "tiles.jsonl", "test/truth.json"
 
 Progress = Callable[[int, int], None]
-Rows = Mapping[str, NDArray[np.float64]]
+Labels = Mapping[str, PhotoLabels]
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,17 @@ def build_dataset(
         JobError: a worker process was killed.
     """
     survey = load_manifest(survey_folder)
-    rows = read_rows(survey_folder, survey)
-    counts = {
-        path: np.bincount(found[:, 0].astype(np.int64), minlength=len(survey.classes)) for path, found in rows.items()
-    }
+    labels = read_labels(survey_folder, survey)
+    counts = {path: np.bincount(found.class_ids, minlength=len(survey.classes)) for path, found in labels.items()}
     split = split_photos(survey.photos, counts, by=request.split_by, seed=request.seed)
-    plans = _plan(split, rows, request=request)
+    plans = _plan(split, labels, request=request)
     if not any(len(plan.class_ids) for _, tiles in plans["train"] for plan in tiles):
         cure = "Label some objects, or add a flight that shows some"
         raise InputError("no box is left to train on", where=str(survey_folder), cure=cure)
     require_disk(target, 3 * sum(photo.bytes for photo in survey.photos))
     tiles = _cut(survey_folder, target, plans=plans, request=request, progress=progress)
     write_text(target / TILES_FILE, "".join(f"{canonical_json(line)}\n" for line in tiles))
-    truth = _truth(split, survey, rows=rows)
+    truth = _truth(split, survey, labels=labels)
     for photo in split.photos("test"):
         _place(survey_folder / photo.path, target / "test" / photo.path)
     write_json(target / TRUTH_FILE, truth)
@@ -83,32 +82,44 @@ def build_dataset(
     return document
 
 
-def read_rows(folder: Path, survey: Survey) -> dict[str, NDArray[np.float64]]:
-    """Label rows (N, 5) by photo path, read strictly.
+def read_labels(folder: Path, survey: Survey) -> dict[str, PhotoLabels]:
+    """Labels by photo path, cut at the photographs' borders, read strictly; ignored regions are in the records.
 
     Raises:
         InputError: a label file is missing or faulty; all problems are listed.
     """
-    rows, findings = {}, list[Finding]()
+    found, findings = {}, list[Finding]()
     for photo in survey.photos:
         path = folder / photo.labels
         if not path.is_file():
             findings.append(Finding("error", "missing-labels", photo.labels, "is missing", "Add the survey again"))
             continue
-        labels = read_labels(path.read_bytes(), classes=len(survey.classes), where=photo.labels, photo=photo.path)
-        findings += labels.findings
-        rows[photo.path] = labels.rows
+        width, height = photo.width_px, photo.height_px
+        labels, refused = read_text(
+            path.read_bytes(),
+            size_wh_px=(width, height),
+            classes=len(survey.classes),
+            where=photo.labels,
+            photo=photo.path,
+        )
+        findings += [entry.finding for entry in refused]
+        found[photo.path] = replace(labels, xyxy_px=clip(labels.xyxy_px, width_px=width, height_px=height))
     refuse(findings, where=str(folder), cure="Correct the labels and add the survey again")
-    return rows
+    return found
 
 
-def _plan(split: Split, rows: Rows, *, request: DatasetRequest) -> dict[str, list[tuple[PhotoRecord, list[TilePlan]]]]:
+def _plan(
+    split: Split, labels: Labels, *, request: DatasetRequest
+) -> dict[str, list[tuple[PhotoRecord, list[TilePlan]]]]:
     """Tiles of train and val by photograph, backgrounds limited."""
     photos = {part: split.photos(part) for part in ("train", "val")}
     stems = _stems([photo for found in photos.values() for photo in found])
     plans = {}
     for part, found in photos.items():
-        planned = {photo.path: _plan_one(photo, rows, stem=stems[photo.path], rules=request.rules) for photo in found}
+        planned = {
+            photo.path: _plan_one(photo, labels[photo.path], stem=stems[photo.path], rules=request.rules)
+            for photo in found
+        }
         every = [plan for tiles in planned.values() for plan in tiles]
         kept = {plan.name for plan in limit_background(every, share=request.rules.background_share, seed=request.seed)}
         if not kept:  # a part without any box is still a part
@@ -117,11 +128,15 @@ def _plan(split: Split, rows: Rows, *, request: DatasetRequest) -> dict[str, lis
     return plans
 
 
-def _plan_one(photo: PhotoRecord, rows: Rows, *, stem: str, rules: TileRules) -> list[TilePlan]:
-    found = rows[photo.path]
-    boxes_px = xyxy_px_from_rows(found, width_px=photo.width_px, height_px=photo.height_px)
-    size_wh = (photo.width_px, photo.height_px)
-    return plan_photo(stem, size_wh=size_wh, class_ids=found[:, 0].astype(np.int64), boxes_px=boxes_px, rules=rules)
+def _plan_one(photo: PhotoRecord, labels: PhotoLabels, *, stem: str, rules: TileRules) -> list[TilePlan]:
+    return plan_photo(
+        stem,
+        size_wh=(photo.width_px, photo.height_px),
+        class_ids=labels.class_ids,
+        boxes_px=labels.xyxy_px,
+        ignored_px=np.array(photo.ignored_px, dtype=np.float64).reshape(-1, 4),
+        rules=rules,
+    )
 
 
 def _stems(photos: Sequence[PhotoRecord]) -> dict[str, str]:
@@ -179,29 +194,39 @@ def _provenance(part: str, photo: PhotoRecord, *, plan: TilePlan, sha256: str) -
     }
 
 
-def _truth(split: Split, survey: Survey, *, rows: Rows) -> dict[str, Any]:
-    """COCO document of the test part; image ids and annotation ids start at 1, category ids at 0."""
+def _truth(split: Split, survey: Survey, *, labels: Labels) -> dict[str, Any]:
+    """COCO document of the test part; image ids and annotation ids start at 1, category ids at 0.
+
+    A region to be ignored is one crowd annotation per class: no detection in it counts, of whatever class.
+    """
     unit_of = {photo.path: unit.name for unit in split.test for photo in unit.photos}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+
+    def add(class_id: int, xyxy_px: Sequence[float], *, crowd: bool) -> None:
+        x0, y0, x1, y1 = xyxy_px
+        width, height = x1 - x0, y1 - y0
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "image_id": len(images),
+                "category_id": class_id,
+                "bbox": [round(value, 4) for value in (x0, y0, width, height)],
+                "area": round(width * height, 4),
+                "iscrowd": int(crowd),
+            }
+        )
+
     for image_id, photo in enumerate(split.photos("test"), start=1):
         size = {"width": photo.width_px, "height": photo.height_px}
         name = photo.path.removeprefix(f"{PHOTOS_FOLDER}/")
         images.append({"id": image_id, "file_name": name, **size, "flight": unit_of[photo.path]})
-        found = rows[photo.path]
-        boxes = xyxy_px_from_rows(found, width_px=photo.width_px, height_px=photo.height_px)
-        for class_id, (x0, y0, x1, y1) in zip(found[:, 0].astype(int).tolist(), boxes.tolist(), strict=True):
-            width, height = x1 - x0, y1 - y0
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": class_id,
-                    "bbox": [round(value, 4) for value in (x0, y0, width, height)],
-                    "area": round(width * height, 4),
-                    "iscrowd": 0,
-                }
-            )
+        found = labels[photo.path]
+        for class_id, box in zip(found.class_ids.tolist(), found.xyxy_px.tolist(), strict=True):
+            add(class_id, box, crowd=False)
+        for region in photo.ignored_px:
+            for class_id in range(len(survey.classes)):
+                add(class_id, region, crowd=True)
     categories = [{"id": index, "name": name} for index, name in enumerate(survey.classes)]
     return {"images": images, "annotations": annotations, "categories": categories}
 
@@ -238,8 +263,9 @@ def _document(
 
 def _place(source: Path, target: Path) -> None:
     """Hard link where the file system allows it, else a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
+    with explained_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source.resolve(), target)
+        except OSError:
+            shutil.copyfile(source, target)

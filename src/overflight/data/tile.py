@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 
 from overflight.data.formats.yolo import format_labels, fractions_from_xyxy_px
 from overflight.errors import JobError
-from overflight.files import sha256_bytes
+from overflight.files import explained_disk, sha256_bytes
 from overflight.imaging.boxes import Boxes, area, clip, intersection
 from overflight.imaging.codecs import Rgb, decode, encode_jpeg
 from overflight.imaging.tiles import Tile, plan_tiles
 
 _POOL_FROM_PIXELS = 60_000_000
 _RING_PX = 6
+NO_BOXES: Boxes = np.zeros((0, 4))
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,13 @@ class CutTask:
 
 
 def plan_photo(
-    stem: str, *, size_wh: tuple[int, int], class_ids: NDArray[np.int64], boxes_px: Boxes, rules: TileRules
+    stem: str,
+    *,
+    size_wh: tuple[int, int],
+    class_ids: NDArray[np.int64],
+    boxes_px: Boxes,
+    rules: TileRules,
+    ignored_px: Boxes = NO_BOXES,
 ) -> list[TilePlan]:
     """Tiles of one photograph with the boxes that each shows.
 
@@ -101,6 +108,7 @@ def plan_photo(
         class_ids: (N,).
         boxes_px: (N, 4) corners in the photograph's pixels.
         rules: See :class:`TileRules`.
+        ignored_px: (M, 4) regions that are painted over wherever a tile shows them.
     """
     width, height = size_wh
     tiles = plan_tiles(width, height, tile_px=rules.tile_px, overlap_px=rules.overlap_px)
@@ -114,13 +122,14 @@ def plan_photo(
         large = (local[:, 2:] - local[:, :2] >= rules.min_side_px).all(axis=1)
         kept = (fraction >= rules.min_visible) & large
         ignored = ~kept & (fraction > rules.ignore_above)
+        regions = clip(tile.to_tile(ignored_px), width_px=tile.width_px, height_px=tile.height_px)
         plans.append(
             TilePlan(
                 name=stem if len(tiles) == 1 else f"{stem}_x{tile.x0:05d}_y{tile.y0:05d}",
                 tile=tile,
                 class_ids=class_ids[kept],
                 boxes_px=local[kept],
-                ignored_px=local[ignored],
+                ignored_px=np.concatenate([local[ignored], regions[area(regions) > 0]]),
                 cut=int((kept & (fraction < 1 - 1e-9)).sum()),
                 dropped=int((~kept & ~ignored & (fraction > 0)).sum()),
             )
@@ -142,6 +151,7 @@ def cut_photo(task: CutTask) -> list[str]:
 
     Raises:
         InputError: the photograph cannot be read.
+        ResourceError: the disk is full.
     """
     picture = decode(task.photo.read_bytes(), where=str(task.photo))
     digests = []
@@ -152,8 +162,9 @@ def cut_photo(task: CutTask) -> list[str]:
             pixels = painted_over(pixels, plan.ignored_px, keep=plan.boxes_px)
         data = encode_jpeg(pixels, task.jpeg_quality)
         fractions = fractions_from_xyxy_px(plan.boxes_px, width_px=tile.width_px, height_px=tile.height_px)
-        (task.images / f"{plan.name}.jpg").write_bytes(data)
-        (task.labels / f"{plan.name}.txt").write_text(format_labels(plan.class_ids, fractions))
+        with explained_disk(task.images):
+            (task.images / f"{plan.name}.jpg").write_bytes(data)
+            (task.labels / f"{plan.name}.txt").write_text(format_labels(plan.class_ids, fractions))
         digests.append(sha256_bytes(data))
     return digests
 

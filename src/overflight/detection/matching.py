@@ -2,8 +2,8 @@
 
 The result keeps everything that average precision, its interval and per-flight figures need, so matching runs once.
 Same rules as pycocotools 2.0 (``COCOeval.evaluateImg``, area range "all"): detections in order of score take the best
-free object whose overlap reaches the threshold. Crowd regions (``iscrowd``) are refused, not guessed at. It does not
-know files or averages.
+free object whose overlap reaches the threshold; one without an object that lies in a crowd region (``iscrowd``) counts
+as neither right nor wrong. It does not know files or averages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class ClassMatches:
         scores: (N,) in 0..1, descending.
         photo: (N,) index of the photograph.
         hit: (N, T) the detection found an object at each IoU threshold.
-        objects: (P,) objects per photograph.
+        objects: (P,) objects per photograph, crowd regions left out.
+        void: (N, T) the detection found no object and lies in a crowd region: it does not count; None without crowds.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ClassMatches:
     photo: Ints
     hit: Bools
     objects: Ints
+    void: Bools | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class _Table:
     photo: Ints
     category: Ints
     xywh_px: Floats
-    value: Floats  # score of a detection; 0 for an object
+    value: Floats  # score of a detection; 0 for an object, 1 for a crowd region
 
     def of(self, category: int) -> _Table:
-        rows = self.category == category
+        return self.where(self.category == category)
+
+    def where(self, rows: Bools) -> _Table:
         return _Table(self.photo[rows], self.category[rows], self.xywh_px[rows], self.value[rows])
 
 
@@ -101,8 +105,6 @@ def match(
     categories = sorted(truth["categories"], key=lambda category: int(category["id"]))
     known = {int(category["id"]) for category in categories}
     objects = _table(truth["annotations"], index, known, what="truth", value="iscrowd", default=0.0)
-    if objects.value.any():
-        raise InputError("crowd regions are not supported", where="truth", cure="Remove the boxes with iscrowd")
     found = _table(predictions, index, known, what="predictions", value="score", default=None)
     classes = tuple(
         _match_class(
@@ -153,11 +155,14 @@ def _table(
 def _match_class(
     name: str, found: _Table, objects: _Table, *, photos: int, thresholds: Floats, max_detections: int
 ) -> ClassMatches:
-    found_start = np.searchsorted(found.photo, np.arange(photos + 1))
-    object_start = np.searchsorted(objects.photo, np.arange(photos + 1))
+    crowds, objects = objects.where(objects.value > 0), objects.where(objects.value <= 0)
+    found_start, object_start, crowd_start = (
+        np.searchsorted(table.photo, np.arange(photos + 1)) for table in (found, objects, crowds)
+    )
     scores: list[Floats] = [np.zeros(0)]
     photo: list[Ints] = [np.zeros(0, dtype=np.int64)]
     hits: list[Bools] = [np.zeros((0, len(thresholds)), dtype=np.bool_)]
+    voids: list[Bools] = [np.zeros((0, len(thresholds)), dtype=np.bool_)]
     for position in range(photos):
         mine = slice(found_start[position], found_start[position + 1])
         theirs = slice(object_start[position], object_start[position + 1])
@@ -166,6 +171,8 @@ def _match_class(
         scores.append(found.value[mine][order])
         photo.append(np.full(len(order), position, dtype=np.int64))
         hits.append(greedy(overlap, thresholds))
+        regions = crowds.xywh_px[crowd_start[position] : crowd_start[position + 1]]
+        voids.append(_in_crowd(found.xywh_px[mine][order], regions, thresholds) & ~hits[-1])
     all_scores = np.concatenate(scores)
     order = np.argsort(-all_scores, kind="stable")
     return ClassMatches(
@@ -174,6 +181,7 @@ def _match_class(
         photo=np.concatenate(photo)[order],
         hit=np.concatenate(hits)[order],
         objects=np.bincount(objects.photo, minlength=photos).astype(np.int64),
+        void=np.concatenate(voids)[order] if len(crowds.photo) else None,
     )
 
 
@@ -200,11 +208,26 @@ def greedy(overlap: Floats, thresholds: Floats) -> Bools:
     return hit
 
 
+def _in_crowd(boxes: Floats, regions: Floats, thresholds: Floats) -> Bools:
+    """(D, T) whether a region covers at least each threshold's share of each box (D, 4)."""
+    if not len(regions) or not len(boxes):
+        return np.zeros((len(boxes), len(thresholds)), dtype=np.bool_)
+    areas = (boxes[:, 2] * boxes[:, 3])[:, None]
+    common = _common(boxes, regions)
+    covered = np.divide(common, areas, out=np.zeros_like(common), where=areas > 0).max(axis=1)
+    return np.asarray(covered[:, None] >= np.minimum(thresholds, 1 - 1e-10))
+
+
 def overlap_xywh(a: Floats, b: Floats) -> Floats:
     """Intersection over union (N, M) of boxes (N, 4) and (M, 4) given as x, y, width, height; COCO's arithmetic."""
+    common = _common(a, b)
+    union = (a[:, 2] * a[:, 3])[:, None] + (b[:, 2] * b[:, 3])[None, :] - common
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+
+
+def _common(a: Floats, b: Floats) -> Floats:
+    """Areas (N, M) common to boxes (N, 4) and (M, 4)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
     sides = np.clip(high - low, 0, None)
-    common = sides[..., 0] * sides[..., 1]
-    union = (a[:, 2] * a[:, 3])[:, None] + (b[:, 2] * b[:, 3])[None, :] - common
-    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+    return np.asarray(sides[..., 0] * sides[..., 1])

@@ -39,13 +39,16 @@ def average_precision(matches: ClassMatches, weights: Floats) -> Floats:
         weights: (R, P) how often each photograph counts, >= 0.
     """
     objects = weights @ matches.objects
-    rank = np.cumsum(weights[:, matches.photo], axis=1)
+    counted = weights[:, matches.photo]
+    rank = np.cumsum(counted, axis=1)
     result = np.zeros((len(weights), matches.hit.shape[1]))
     for column in range(matches.hit.shape[1]):
         hits = np.flatnonzero(matches.hit[:, column])
         if not len(hits):
             continue
-        found = np.cumsum(weights[:, matches.photo[hits]], axis=1)
+        if matches.void is not None:
+            rank = np.cumsum(counted * ~matches.void[:, column], axis=1)
+        found = np.cumsum(counted[:, hits], axis=1)
         precision = found / (rank[:, hits] + np.spacing(1))
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         recall = np.divide(found, objects[:, None], out=np.zeros_like(found), where=objects[:, None] > 0)
@@ -74,7 +77,7 @@ def precision_recall(matches: Matches, weights: Floats, *, score: float) -> tupl
     """
     hits, shown, objects = (np.zeros(len(weights)) for _ in range(3))
     for one in matches.classes:
-        rows = one.scores >= score
+        rows = (one.scores >= score) & _counts(one)
         counted = weights[:, one.photo[rows]]
         shown += counted.sum(axis=1)
         hits += counted @ one.hit[rows, 0]
@@ -86,8 +89,8 @@ def precision_recall(matches: Matches, weights: Floats, *, score: float) -> tupl
 
 def best_score(matches: Matches, *, default: float) -> float:
     """The score with the highest F1 over all classes at the first IoU threshold; ``default`` where nothing is found."""
-    scores = np.concatenate([one.scores for one in matches.classes])
-    hits = np.concatenate([one.hit[:, 0] for one in matches.classes])
+    scores = np.concatenate([one.scores[_counts(one)] for one in matches.classes])
+    hits = np.concatenate([one.hit[_counts(one), 0] for one in matches.classes])
     objects = sum(int(one.objects.sum()) for one in matches.classes)
     if not objects or not hits.any():
         return default
@@ -144,4 +147,10 @@ def _resamples(matches: Matches, resamples: int, *, seed: int) -> Iterator[Float
 
 def _with_thresholds(one: ClassMatches, thresholds: slice) -> ClassMatches:
     hit: NDArray[np.bool_] = one.hit[:, thresholds]
-    return ClassMatches(one.name, one.scores, one.photo, hit, one.objects)
+    void = None if one.void is None else one.void[:, thresholds]
+    return ClassMatches(one.name, one.scores, one.photo, hit, one.objects, void)
+
+
+def _counts(one: ClassMatches) -> NDArray[np.bool_]:
+    """(N,) the detection counts at the first IoU threshold: it does not lie in a crowd region."""
+    return np.ones(len(one.scores), dtype=np.bool_) if one.void is None else ~one.void[:, 0]

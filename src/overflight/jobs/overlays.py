@@ -42,6 +42,8 @@ class Overlays:
         self._chosen = choose_photos(truth["images"], count)
         self._boxes: dict[int, list[list[float]]] = defaultdict(list)
         for annotation in truth["annotations"]:
+            if annotation.get("iscrowd"):
+                continue
             x, y, width, height = annotation["bbox"]
             self._boxes[annotation["image_id"]].append([x, y, x + width, y + height])
 

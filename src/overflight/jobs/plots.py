@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from overflight.detection.matching import match
 from overflight.files import write_json
-from overflight.imaging.boxes import iou
+from overflight.imaging.boxes import area, intersection, iou
 
 IOU = 0.5
 CURVE_POINTS = 500
@@ -70,12 +70,13 @@ def precision_recall_curves(
         objects = int(one.objects.sum())
         if not objects:
             continue
-        hits = np.cumsum(one.hit[:, 0])
+        counted = np.ones(len(one.scores), dtype=np.bool_) if one.void is None else ~one.void[:, 0]
+        hits = np.cumsum(one.hit[counted, 0])
         points = np.unique(np.linspace(0, len(hits) - 1, min(CURVE_POINTS, len(hits))).astype(int))
         result[one.name] = {
             "recall": np.round(hits[points] / objects, 5).tolist(),
             "precision": np.round(hits[points] / (points + 1), 5).tolist(),
-            "score": np.round(one.scores[points], 5).tolist(),
+            "score": np.round(one.scores[counted][points], 5).tolist(),
         }
     return result
 
@@ -86,13 +87,15 @@ def confusion_matrix(
     """Counts (C + 1, C + 1): row = class of the object (last: none), column = class found (last: missed).
 
     Within a photo detections take, best score first, the free object of any class that they overlap most, if the
-    intersection over union reaches ``IOU``.
+    intersection over union reaches ``IOU``. Others that lie at least to ``IOU`` in a crowd region are left out.
     """
     ids = sorted(int(one["id"]) for one in truth["categories"])
     index = {category: position for position, category in enumerate(ids)}
     none = len(ids)
     matrix = np.zeros((none + 1, none + 1), dtype=np.int64)
-    objects, found = _by_photo(truth["annotations"]), _by_photo(predictions)
+    objects = _by_photo([one for one in truth["annotations"] if not one.get("iscrowd")])
+    crowds = _by_photo([one for one in truth["annotations"] if one.get("iscrowd")])
+    found = _by_photo(predictions)
     for photo in sorted(objects.keys() | found.keys()):
         there = objects[photo]
         shown = sorted(
@@ -100,16 +103,25 @@ def confusion_matrix(
         )
         overlap = iou(_xyxy(shown), _xyxy(there))
         free = np.ones(len(there), dtype=bool)
-        for row, one in zip(overlap, shown, strict=True):
+        void = _in_crowd(_xyxy(shown), _xyxy(crowds[photo]))
+        for row, one, in_crowd in zip(overlap, shown, void, strict=True):
             candidates = np.where(free, row, -1.0)
             best = int(candidates.argmax()) if len(there) else -1
             hit = best >= 0 and candidates[best] >= IOU
+            if not hit and in_crowd:
+                continue
             matrix[index[int(there[best]["category_id"])] if hit else none, index[int(one["category_id"])]] += 1
             if hit:
                 free[best] = False
         for one in (there[position] for position in np.flatnonzero(free)):
             matrix[index[int(one["category_id"])], none] += 1
     return matrix
+
+
+def _in_crowd(boxes: NDArray[np.float64], regions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) a region covers at least ``IOU`` of the box; boxes (N, 4), regions (M, 4)."""
+    covered = intersection(boxes, regions).max(axis=1, initial=0)
+    return np.asarray((covered > 0) & (covered >= IOU * area(boxes)))
 
 
 def _by_photo(boxes: Sequence[Mapping[str, Any]]) -> defaultdict[int, list[Mapping[str, Any]]]:
