@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import itertools
 import os
 import time
 import zlib
 
+import boto3
 import pytest
+from moto import mock_aws
 from s3_server import Stored, serving
 
 from overflight.account.mirror import RECORD, Remark, mirror
@@ -310,3 +313,28 @@ def test_ranges_of_an_older_content_are_not_used(server, folder):
     server.objects["a"] = Stored(b"y" * 100)
     mirror(server.client(), BUCKET, folder, part_bytes=10)
     assert files_in(folder) == {"a": b"y" * 100}
+
+
+def test_a_full_disk_is_told_as_such(server, folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    server.objects["a"] = Stored(b"x")
+    monkeypatch.setattr("overflight.account.object_fetch.os.pwrite", full)
+    with pytest.raises(ResourceError, match="no space left"):
+        mirror(server.client(), BUCKET, folder, patience=quick())
+    assert len(server.gets("a")) == 1
+
+
+def test_what_boto3_uploads_to_another_s3_is_mirrored_and_proved(folder, tmp_path, monkeypatch):
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    (tmp_path / "large").write_bytes(os.urandom(9 * KIB * KIB))
+    with mock_aws():
+        s3 = boto3.Session("testing", "testing", region_name="us-east-1").client("s3")
+        s3.create_bucket(Bucket="survey")
+        s3.put_object(Bucket="survey", Key="2026/a b.txt", Body=b"small")
+        s3.upload_file(str(tmp_path / "large"), "survey", "2026/large")
+        done = mirror(s3, S3Uri("survey", "2026"), folder, part_bytes=4 * KIB * KIB)
+    assert files_in(folder) == {"a b.txt": b"small", "large": (tmp_path / "large").read_bytes()}
+    assert done.unverified == ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import itertools
 import os
+import zlib
 
 import boto3
 import pytest
@@ -213,6 +215,65 @@ def test_reading_only_what_still_is_the_same(s3, plain):
     with pytest.raises(ClientError) as caught:
         s3.get_object(Bucket=plain, Key="k", IfMatch='"other"')
     assert code_of(caught) == ("PreconditionFailed", 412)
+
+
+def test_a_range_of_what_still_is_the_same(s3, plain, fits):
+    etag = s3.put_object(Bucket=plain, Key="k", Body=b"0123456789")["ETag"]
+    got = fits("GetObject", s3.get_object(Bucket=plain, Key="k", Range="bytes=3-5", IfMatch=etag))
+    assert (got["Body"].read(), got["ContentRange"], got["ETag"]) == (b"345", "bytes 3-5/10", etag)
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=plain, Key="k", Range="bytes=3-5", IfMatch='"other"')
+    assert code_of(caught) == ("PreconditionFailed", 412)
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=plain, Key="k", IfNoneMatch=etag)
+    assert code_of(caught) == ("304", 304)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        pytest.param({"IfMatch": '"other"'}, 412, id="changed"),
+        pytest.param({"Range": "bytes=10-"}, 416, id="range outside"),
+    ],
+)
+def test_a_head_says_it_with_its_status_only(s3, plain, asked, status):
+    s3.put_object(Bucket=plain, Key="k", Body=b"0123456789")
+    with pytest.raises(ClientError) as caught:
+        s3.head_object(Bucket=plain, Key="k", **asked)
+    assert code_of(caught) == (str(status), status)
+
+
+def test_a_head_of_a_range(s3, plain, fits):
+    s3.put_object(Bucket=plain, Key="k", Body=b"0123456789")
+    head = fits("HeadObject", s3.head_object(Bucket=plain, Key="k", Range="bytes=2-4"))
+    assert (head["ContentLength"], head["ContentRange"]) == (3, "bytes 2-4/10")
+    assert head["ResponseMetadata"]["HTTPStatusCode"] == 206
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        pytest.param({}, ("ChecksumCRC32", zlib.crc32(b"x").to_bytes(4, "big")), id="boto3's own CRC32"),
+        pytest.param({"ChecksumAlgorithm": "SHA1"}, ("ChecksumSHA1", hashlib.sha1(b"x").digest()), id="SHA-1"),
+        pytest.param({"ChecksumAlgorithm": "SHA256"}, ("ChecksumSHA256", hashlib.sha256(b"x").digest()), id="SHA-256"),
+    ],
+)
+def test_an_upload_is_answered_with_its_checksum(s3, plain, fits, asked, answered):
+    name, checksum = answered
+    put = fits("PutObject", s3.put_object(Bucket=plain, Key="k", Body=b"x", **asked))
+    assert put[name] == base64.b64encode(checksum).decode()
+
+
+def test_a_checksum_comes_with_the_whole_object_and_not_with_a_range(s3, plain, fits):
+    s3.put_object(Bucket=plain, Key="k", Body=b"0123456789", ChecksumAlgorithm="SHA256")
+    expected = base64.b64encode(hashlib.sha256(b"0123456789").digest()).decode()
+    for got in (
+        fits("GetObject", s3.get_object(Bucket=plain, Key="k", ChecksumMode="ENABLED")),
+        fits("HeadObject", s3.head_object(Bucket=plain, Key="k", ChecksumMode="ENABLED")),
+    ):
+        assert got["ChecksumSHA256"] == expected
+    part = s3.get_object(Bucket=plain, Key="k", Range="bytes=0-4", ChecksumMode="ENABLED")
+    assert "ChecksumSHA256" not in part
 
 
 def test_copies(s3, plain, versioned, fits):

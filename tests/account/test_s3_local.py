@@ -60,7 +60,7 @@ def test_checksums_are_given_when_asked_for(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", ChecksumCRC32=crc)
 
 
-@pytest.mark.parametrize("name", ["ChecksumSHA256", "ContentMD5"])
+@pytest.mark.parametrize("name", ["ChecksumSHA256", "ContentMD5", "ChecksumCRC32", "ChecksumSHA1"])
 def test_a_wrong_checksum_is_refused(s3, bucket, name):
     with pytest.raises(ClientError) as caught:
         s3.put_object(Bucket=bucket, Key="k", Body=b"x", **{name: base64.b64encode(b"0" * 32).decode()})

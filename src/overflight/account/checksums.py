@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _CHUNK_BYTES = 1024 * 1024
-_MEMBERS = {
+# Members of S3's requests and answers, in the order in which we trust them.
+MEMBERS = {
     "ChecksumSHA256": "sha256",
     "ChecksumSHA512": "sha512",
     "ChecksumSHA1": "sha1",
@@ -93,10 +94,13 @@ def proofs(facts: Mapping[str, Any], *, bucket: str) -> list[Proof]:
 
     Of the whole before of parts, checksums before the ETag; algorithms without a library are left out.
     """
-    found = [proof for name, kind in _MEMBERS.items() if (proof := _checksum(kind, facts.get(name))) is not None]
     etag = _ETAG.fullmatch(str(facts.get("ETag", "")).strip('"'))
+    parts = int(etag[2] or 0) if etag else 0
+    kind = facts.get("ChecksumType")
+    checksums = [_checksum(algorithm, facts.get(name), kind, parts) for name, algorithm in MEMBERS.items()]
+    found = [proof for proof in checksums if proof is not None]
     if etag is not None and _etag_is_md5(facts, bucket):
-        found.append(Proof("md5", bytes.fromhex(etag[1]), int(etag[2] or 0)))
+        found.append(Proof("md5", bytes.fromhex(etag[1]), parts))
     return sorted((proof for proof in found if hasher(proof.algorithm)), key=lambda proof: proof.parts > 0)
 
 
@@ -110,6 +114,11 @@ def matches(path: Path, proof: Proof, part_sizes: Sequence[int] = ()) -> bool:
     return len(part_sizes) == proof.parts and whole.digest() == proof.digest
 
 
+def digest_of(path: Path, algorithm: str) -> bytes | None:
+    """Checksum of a file's content; None when this machine has no library for the algorithm."""
+    return _digest(path, algorithm, [path.stat().st_size])[0] if hasher(algorithm) else None
+
+
 def even_parts(size_bytes: int, part_bytes: int, parts: int) -> list[int] | None:
     """Sizes of ``parts`` parts of ``part_bytes`` each, the last one smaller; None when these do not make the size."""
     if part_bytes < 1 or -(-size_bytes // part_bytes) != parts:
@@ -117,7 +126,8 @@ def even_parts(size_bytes: int, part_bytes: int, parts: int) -> list[int] | None
     return [part_bytes] * (parts - 1) + [size_bytes - part_bytes * (parts - 1)]
 
 
-def _checksum(algorithm: str, value: Any) -> Proof | None:
+def _checksum(algorithm: str, value: Any, kind: str | None, etag_parts: int) -> Proof | None:
+    """The proof of one member of the answer; None where it is missing, no checksum, or of what is not said."""
     if not isinstance(value, str):
         return None
     text, dash, parts = value.partition("-")
@@ -125,9 +135,11 @@ def _checksum(algorithm: str, value: Any) -> Proof | None:
         digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    if dash and not parts.isdecimal():
-        return None
-    return Proof(algorithm, digest, int(parts) if dash else 0)
+    if dash:
+        return Proof(algorithm, digest, int(parts)) if parts.isdecimal() and int(parts) else None
+    if etag_parts and kind != "FULL_OBJECT":  # other services than S3 leave out "-N": of the whole or of the parts?
+        return Proof(algorithm, digest, etag_parts) if kind == "COMPOSITE" else None
+    return Proof(algorithm, digest)
 
 
 def _etag_is_md5(facts: Mapping[str, Any], bucket: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -134,7 +135,7 @@ def mirror(
             folder=folder,
             ledger=ledger,
             extra=extra,
-            patience=patience or Patience(),
+            patience=replace(patience or Patience(), stop=threading.Event()),
             progress=progress or (lambda _standing: None),
         )
         run.list_all(wanted or (lambda _name: True))

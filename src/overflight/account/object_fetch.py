@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
 from overflight.account.aws_errors import in_our_words
-from overflight.account.checksums import even_parts, matches, proofs
+from overflight.account.checksums import Proof, even_parts, matches, proofs
 from overflight.account.patience import Patience, Stopped, passes
 from overflight.errors import AccountError, InputError, ResourceError
 from overflight.files import explained_disk
@@ -77,7 +77,7 @@ def fetch_whole(s3: S3Client, item: Item, patience: Patience) -> str:
         Stopped: called off.
     """
     for last in (False, True):
-        with _writing(item.part):
+        with _on_disk(item.part):
             item.part.write_bytes(b"")
         facts = fetch_range(s3, item, 0, item.size, patience) if item.size else None
         try:
@@ -100,7 +100,9 @@ def fetch_range(s3: S3Client, item: Item, start: int, stop: int, patience: Patie
     """
     facts: dict[str, Any] | None = None
     position, tries = start, 0
-    with in_our_words(item.where), _writing(item.part), item.part.open("r+b", buffering=0) as handle:
+    with _on_disk(item.part):
+        handle = item.part.open("r+b", buffering=0)
+    with in_our_words(item.where), handle:
         while position < stop:
             before = position
             try:
@@ -115,10 +117,14 @@ def fetch_range(s3: S3Client, item: Item, start: int, stop: int, patience: Patie
             except (ClientError, BotoCoreError, OSError) as error:
                 tries = 1 if position > before else tries + 1
                 if tries >= patience.attempts or not passes(error):
-                    raise _gone(error, item) or error from error
+                    _explain(error, item)
+                    raise
                 patience.wait(tries)
-        if stop - start < item.size:  # a range is noted as there and never looked at again before the end
-            os.fsync(handle.fileno())
+        if stop - start < item.size:
+            # A range is noted as there and not looked at again before the end. A whole file needs no flush: after a
+            # power cut its size is not the noted one.
+            with _on_disk(item.part):
+                os.fsync(handle.fileno())
     return facts
 
 
@@ -145,8 +151,9 @@ def finish(s3: S3Client, item: Item, facts: Mapping[str, Any] | None, patience: 
             item.part.unlink(missing_ok=True)
             raise
         except ClientError as error:
-            raise _gone(error, item) or error from error
-    with _writing(item.target):
+            _explain(error, item)
+            raise
+    with _on_disk(item.target):
         item.target.parent.mkdir(parents=True, exist_ok=True)
         item.part.replace(item.target)
     return unproved
@@ -166,7 +173,7 @@ def make_partial(item: Item) -> bool:
     with contextlib.suppress(FileNotFoundError):
         if item.part.stat().st_size == item.size:
             return False
-    with _writing(item.part), item.part.open("wb") as handle:
+    with _on_disk(item.part), item.part.open("wb") as handle:
         handle.truncate(item.size)
     return True
 
@@ -210,7 +217,7 @@ def _read(body: Any, size: int, patience: Patience) -> bytes:
 
 
 def _write(descriptor: int, data: bytes, position: int, path: Path) -> None:
-    with _writing(path):
+    with _on_disk(path):
         view = memoryview(data)
         while view:
             written = os.pwrite(descriptor, view, position)
@@ -218,13 +225,13 @@ def _write(descriptor: int, data: bytes, position: int, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _on_disk(path: Path) -> Iterator[None]:
     """Errors of the own disk, which trying again does not cure and which are no errors of the network."""
     try:
         with explained_disk(path):
             yield
     except OSError as error:
-        what = f"cannot be written ({error.strerror})"
+        what = f"the disk does not do it ({error.strerror})"
         raise ResourceError(what, where=str(path), cure="Check the disk and the owner of the folder") from error
 
 
@@ -236,18 +243,23 @@ def _prove(s3: S3Client, item: Item, facts: Mapping[str, Any] | None, patience: 
         return "S3 gives no checksum that can be computed here, and the ETag is none: size and ETag were compared"
     best = found[0]
     if not best.parts:
-        if not matches(item.part, best):
+        if not _holds(item, best):
             raise Mismatch
         return ""
     sizes = _part_sizes(s3, item, best.parts, patience, even=True)
-    if sizes is not None and matches(item.part, best, sizes):
+    if sizes is not None and _holds(item, best, sizes):
         return ""
     sizes = _part_sizes(s3, item, best.parts, patience, even=False)
     if sizes is None:
         return f"its checksum ({best}) is of parts whose sizes S3 does not tell: size and ETag were compared"
-    if not matches(item.part, best, sizes):
+    if not _holds(item, best, sizes):
         raise Mismatch
     return ""
+
+
+def _holds(item: Item, proof: Proof, sizes: Sequence[int] = ()) -> bool:
+    with _on_disk(item.part):
+        return matches(item.part, proof, sizes)
 
 
 def _part_sizes(s3: S3Client, item: Item, parts: int, patience: Patience, *, even: bool) -> list[int] | None:
@@ -259,8 +271,7 @@ def _part_sizes(s3: S3Client, item: Item, parts: int, patience: Patience, *, eve
         try:
             head = patience.call(lambda number=number: s3.head_object(**item.request, PartNumber=number))  # type: ignore[misc]  # bound at once
         except ClientError as error:
-            if _gone(error, item) is not None:
-                raise
+            _explain(error, item)
             return None  # a service that knows no parts
         sizes.append(int(head["ContentLength"]))
     if even:
@@ -268,16 +279,18 @@ def _part_sizes(s3: S3Client, item: Item, parts: int, patience: Patience, *, eve
     return sizes if sum(sizes) == item.size else None
 
 
-def _gone(error: Exception, item: Item) -> InputError | None:
+def _explain(error: Exception, item: Item) -> None:
+    """Raise what an error means for this object, if it means more than its code says."""
+    if isinstance(error, OSError):
+        raise AccountError(f"the connection failed ({error})", where=item.where, cure="Try again") from error
     if not isinstance(error, ClientError):
-        return None
+        return
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     code = error.response.get("Error", {}).get("Code", "")
     if code in {"PreconditionFailed", "412"} or status == 412:
-        return _changed(item)
+        raise _changed(item) from error
     if code in {"NoSuchKey", "404"}:
-        return InputError("was removed while the source was read", where=item.where, cure=_AGAIN)
-    return None
+        raise InputError("was removed while the source was read", where=item.where, cure=_AGAIN) from error
 
 
 def _changed(item: Item) -> InputError:

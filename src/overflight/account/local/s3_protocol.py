@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote
 
 from botocore.response import StreamingBody
 
+from overflight.account.checksums import MEMBERS, digest_of
 from overflight.account.local.blobs import Blob, BlobFolder
 from overflight.account.local.objects import Bucket, ObjectInfo, find_bucket, find_object
 from overflight.account.local.store import Transaction
@@ -25,11 +26,12 @@ from overflight.account.local.wire import AwsError, Call
 _IN_MEMORY_BYTES = 1024 * 1024
 _RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
 
-# Accepted and without effect here: checksums are computed anyway, the rest is about storage, cost or ownership in AWS.
+# Accepted and without effect on what is kept: checksums are compared where a body comes with them, the rest is about
+# storage, cost or ownership in AWS.
 HARMLESS = frozenset(
     {
-        "ACL", "BucketKeyEnabled", "CacheControl", "ChecksumAlgorithm", "ChecksumCRC32", "ChecksumCRC32C",
-        "ChecksumCRC64NVME", "ChecksumSHA1", "ChecksumType", "ContentDisposition", "ContentEncoding", "ContentLanguage",
+        "ACL", "BucketKeyEnabled", "CacheControl", "ChecksumAlgorithm", *MEMBERS, "ChecksumType",
+        "ContentDisposition", "ContentEncoding", "ContentLanguage",
         "ContentLength", "ExpectedBucketOwner", "ExpectedSourceBucketOwner", "Expires", "MpuObjectSize", "RequestPayer",
         "SSEKMSEncryptionContext", "SSEKMSKeyId", "ServerSideEncryption", "StorageClass",
     }
@@ -121,10 +123,19 @@ def receive_body(call: Call, folder: BlobFolder) -> Blob:
         body = body.encode()
     blob = folder.keep(bytes(body)) if isinstance(body, bytes | bytearray) else folder.receive(body)
     call.notes["Body"] = {"bytes": blob.size_bytes, "sha256": blob.sha256}
-    for name, digest in (("ContentMD5", blob.md5), ("ChecksumSHA256", blob.sha256)):
-        if call.params.get(name) not in {None, base64_digest(digest)}:
+    for name in ("ContentMD5", *MEMBERS):
+        if name in call.params and checksum_of(name, blob, folder) not in {None, call.params[name]}:
             raise AwsError("BadDigest", f"The {name} you specified did not match what we received.")
     return blob
+
+
+def checksum_of(name: str, blob: Blob, folder: BlobFolder) -> str | None:
+    """The checksum of a content as the member ``name`` carries it; None where a library for it is missing."""
+    known = {"ContentMD5": blob.md5, "ChecksumMD5": blob.md5, "ChecksumSHA256": blob.sha256}
+    if name in known:
+        return base64_digest(known[name])
+    digest = digest_of(folder.path(blob.sha256), MEMBERS[name])
+    return None if digest is None else base64.b64encode(digest).decode()
 
 
 @dataclass(frozen=True)

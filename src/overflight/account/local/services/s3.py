@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from overflight.account.checksums import MEMBERS
 from overflight.account.local.blobs import Blob
 from overflight.account.local.objects import (
     DEFAULT_CONTENT_TYPE,
@@ -21,6 +22,7 @@ from overflight.account.local.s3_protocol import (
     bucket_of,
     byte_range,
     check_key,
+    checksum_of,
     copy_source,
     fail,
     object_of,
@@ -54,8 +56,12 @@ def put_object(call: Call) -> dict[str, Any]:
     blob: Blob = call.prepared
     info = store_version(call, bucket, blob, content_type=call.params.get("ContentType"), metadata=metadata_of(call))
     response = {"ETag": quoted(info.etag), **versioned(bucket, info)}
-    if call.params.get("ChecksumAlgorithm") == "SHA256" or "ChecksumSHA256" in call.params:
-        response |= {"ChecksumSHA256": base64_digest(info.sha256), "ChecksumType": "FULL_OBJECT"}
+    # Without one of the caller's own boto3 sends a CRC32, after the parameters were taken here.
+    algorithm = call.params.get("ChecksumAlgorithm", "CRC32")
+    name = next((name for name in MEMBERS if name in call.params), f"Checksum{algorithm}")
+    checksum = checksum_of(name, blob, call.account.objects.blobs) if name in MEMBERS else None
+    if checksum is not None:
+        response |= {name: checksum, "ChecksumType": "FULL_OBJECT"}
     return response
 
 
