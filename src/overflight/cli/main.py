@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from overflight import __version__, logs
-from overflight.cli import demo, endpoints, models, pipelines, surveys, system
+from overflight.cli import demo, endpoints, models, pipelines, survey_checks, surveys, system
 from overflight.cli.app import App
 from overflight.errors import OverflightError
 
@@ -52,6 +52,8 @@ for command in (
     system.down,
 ):
     cli.add_command(command)
+for command in survey_checks.COMMANDS:
+    surveys.survey.add_command(command)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from overflight.cli.app import App, json_option, pass_app
+from overflight.cli.source_options import checks_options, source_options
 from overflight.errors import UsageError
 
 _WARNINGS_SHOWN = 20
@@ -19,27 +20,41 @@ def survey() -> None:
 
 
 @survey.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.option("--name", required=True, help="Name of the survey, e.g. harbour.")
 @click.option("--quarantine", is_flag=True, help="Leave broken photos out and list them instead of refusing.")
+@click.option("--fix", is_flag=True, help="Safe cures: clip boxes by 1 px, drop repeated and empty boxes.")
+@source_options
+@checks_options
 @json_option
 @pass_app
-def add(app: App, source: Path, *, name: str, quarantine: bool, as_json: bool) -> None:
-    """Read a folder of photographs with YOLO labels and store it as a version of a survey."""
+def add(
+    app: App, /, source: str, *, changes: tuple[str, ...], changes_file: Path | None, as_json: bool, **given: Any
+) -> None:
+    """Read SOURCE (a folder or s3://bucket/prefix of photographs with labels) and store it as a version of a survey.
+
+    SOURCE is never changed.
+    """
     from overflight.cli.output import emit_facts, emit_json, progress_view
+    from overflight.lifecycle.survey_checks import catalogue_of
     from overflight.lifecycle.surveys import add_survey
 
+    catalogue = catalogue_of(changes, changes_file)
     with progress_view(as_json=as_json) as progress:
-        version = add_survey(app.context(), source, name=name, progress=progress, quarantine=quarantine)
+        version = add_survey(app.context(), source, progress=progress, catalogue=catalogue, **given)
     if as_json:
         emit_json(version.as_dict())
         return
-    emit_facts(_facts(version.as_dict()), title=f"survey {name}")
+    emit_facts(_facts(version.as_dict()), title=f"survey {version.name}")
+    for sentence in (*version.sentences, *version.cures):
+        click.echo(sentence)
     for warning in version.warnings[:_WARNINGS_SHOWN]:
         click.echo(f"warning: {warning}", err=True)
     if len(version.warnings) > _WARNINGS_SHOWN:
         click.echo(f"... and {len(version.warnings) - _WARNINGS_SHOWN} more warnings (all of them: --json)", err=True)
-    click.echo(f"\nTrain on it: overflight run train --survey {name}")
+    if version.quarantined:
+        click.echo(f"\nWhat was left out, and why: {version.uri}/quarantine.jsonl")
+    click.echo(f"\nTrain on it: overflight run train --survey {version.name}")
 
 
 @survey.command("list")
@@ -48,7 +63,7 @@ def add(app: App, source: Path, *, name: str, quarantine: bool, as_json: bool) -
 def list_(app: App, *, as_json: bool) -> None:
     """All surveys of the account."""
     from overflight.cli.output import emit_json, emit_rows
-    from overflight.lifecycle.surveys import list_surveys
+    from overflight.lifecycle.survey_versions import list_surveys
 
     rows = [version.as_dict() for version in list_surveys(app.context())]
     if as_json:
@@ -69,7 +84,7 @@ def list_(app: App, *, as_json: bool) -> None:
 def show(app: App, name: str, *, as_json: bool) -> None:
     """Facts of a survey: NAME (its newest version) or NAME@DIGEST."""
     from overflight.cli.output import emit_facts, emit_json
-    from overflight.lifecycle.surveys import show_survey
+    from overflight.lifecycle.survey_versions import show_survey
 
     version = show_survey(app.context(), name)
     if as_json:
@@ -135,5 +150,5 @@ def _weights(text: str | None) -> dict[str, float] | None:
 
 
 def _facts(version: dict[str, Any]) -> dict[str, Any]:
-    hidden = {"schema", "name", "warnings"}
+    hidden = {"schema", "name", "warnings", "ledger", "losses", "cures"}
     return {key: value for key, value in version.items() if key not in hidden}

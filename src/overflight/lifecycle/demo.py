@@ -23,7 +23,8 @@ from overflight.lifecycle.models import approve, describe_package, find_package
 from overflight.lifecycle.predict import Prediction, predict
 from overflight.lifecycle.progress import Progress, Stages
 from overflight.lifecycle.runs import Step, follow, output_uri, start_run
-from overflight.lifecycle.surveys import SurveyVersion, add_survey
+from overflight.lifecycle.survey_versions import SurveyVersion
+from overflight.lifecycle.surveys import add_survey
 from overflight.lifecycle.system import tracking_uri
 from overflight.tracking.reading import find_execution_run
 

@@ -1,4 +1,4 @@
-"""Surveys as a person handles them: make a synthetic one, add a folder, list, show.
+"""Surveys as a person makes them: a synthetic one, one from photographs, a corrected one.
 
 Does not know label formats or how photographs are read: ``overflight.data`` does.
 """
@@ -6,87 +6,66 @@ Does not know label formats or how photographs are read: ``overflight.data`` doe
 from __future__ import annotations
 
 import re
-import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from overflight.account.objects import list_keys, list_prefixes, read_json, upload_folder
-from overflight.data.findings import warnings_of
+from overflight.data.checks.catalogue import Catalogue, load_catalogue
+from overflight.data.findings import Finding, refuse
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
-from overflight.data.survey import read_survey, write_survey
-from overflight.errors import NotFoundError, UsageError
+from overflight.data.survey import check_name, draft_of
+from overflight.errors import UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
-
-PREFIX = "surveys/"
-
-
-@dataclass(frozen=True)
-class SurveyVersion:
-    """One immutable version of a survey in the account.
-
-    Attributes:
-        name: Name given by a person.
-        digest: SHA-256 over manifest and classes, 64 hex digits.
-        uri: ``s3://`` prefix of the version, without a slash at the end.
-        facts: Content of ``survey.json``.
-        quarantined: Photos left out when it was added.
-        warnings: What the reader noticed when it was added and what does not stand in the way, one sentence each.
-    """
-
-    name: str
-    digest: str
-    uri: str
-    facts: dict[str, Any]
-    quarantined: int = 0
-    warnings: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {
-            "name": self.name,
-            "digest": self.digest,
-            "uri": self.uri,
-            "quarantined": self.quarantined,
-            "warnings": list(self.warnings),
-            **self.facts,
-        }
+from overflight.lifecycle.source_reading import read_opened
+from overflight.lifecycle.sources import open_source
+from overflight.lifecycle.survey_versions import SurveyVersion, store_draft
 
 
 def add_survey(
-    context: Context, source: Path, *, name: str, progress: Progress, quarantine: bool = False
+    context: Context,
+    source: Path | str,
+    *,
+    name: str,
+    progress: Progress,
+    quarantine: bool = False,
+    fix: bool = False,
+    catalogue: Catalogue | None = None,
+    **reading: Any,
 ) -> SurveyVersion:
     """Read ``source`` strictly and store it as a version of survey ``name``; the source is only read.
 
     Adding the same content again gives the same version and uploads nothing.
 
+    Args:
+        context: Whose account.
+        source: A folder, ``s3://bucket/prefix``, or a stored survey (to store it again, cured or under another name).
+        name: Name of the survey.
+        progress: Told what is read and stored.
+        quarantine: Leave photographs with errors out and list them with their reasons.
+        fix: Apply the safe cures to the labels.
+        catalogue: Severities and limits of the checks.
+        reading: ``form``, ``labels``, ``flights``: see :func:`overflight.lifecycle.source_reading.read_opened`.
+
     Raises:
         UsageError: the name cannot be used.
         InputError: photographs or labels cannot be used and ``quarantine`` is off; the message lists them.
     """
-    draft = read_survey(source, name=name, progress=lambda done, total: progress.update("photos read", done, total))
-    s3 = context.client("s3")
-    bucket = context.names.bucket
-    with tempfile.TemporaryDirectory(prefix="overflight-survey-") as scratch:
-        folder = Path(scratch) / "survey"
-        facts = write_survey(draft, folder, quarantine=quarantine)
-        prefix = f"{PREFIX}{name}/{facts['digest'][:12]}"
-        if not list(list_keys(s3, bucket, f"{prefix}/survey.json")):
-            upload_folder(
-                s3,
-                folder,
-                bucket,
-                prefix,
-                last=("survey.json",),
-                progress=lambda done, total: progress.update("files stored", done, total),
-            )
-    quarantined = int(facts.pop("quarantined"))
-    warnings = tuple(str(finding) for finding in warnings_of(draft.findings))
-    return SurveyVersion(name, facts["digest"], f"s3://{bucket}/{prefix}", facts, quarantined, warnings)
+    check_name(name)
+    opened = open_source(context, str(source), progress=progress)
+    _refuse_unfetched(opened.findings, where=opened.title)
+    read = read_opened(opened, progress=progress, **reading)
+    draft = draft_of(read, name=name, catalogue=catalogue or load_catalogue(), fix=fix)
+    return store_draft(context, draft, progress=progress, quarantine=quarantine)
+
+
+def _refuse_unfetched(findings: Iterable[Finding], *, where: str) -> None:
+    """Objects that could not become files are in no quarantine, so nothing is stored without them."""
+    refuse(findings, where=where, cure="Copy them to other keys, or give a smaller prefix")
 
 
 def synthesise_survey(target: Path, *, progress: Progress, **knobs: Any) -> dict[str, Any]:
@@ -108,38 +87,3 @@ def synthesise_survey(target: Path, *, progress: Progress, **knobs: Any) -> dict
         ) from error
     summary = synthesise(settings, target, progress=lambda done, total: progress.update("photos drawn", done, total))
     return {"folder": str(target), **asdict(summary)}
-
-
-def list_surveys(context: Context) -> list[SurveyVersion]:
-    """All complete survey versions in the account, by name and then by digest."""
-    s3, bucket = context.client("s3"), context.names.bucket
-    versions = [version for named in list_prefixes(s3, bucket, PREFIX) for version in list_prefixes(s3, bucket, named)]
-    complete = [version for version in versions if list(list_keys(s3, bucket, f"{version}survey.json"))]
-    return [_read_version(context, version.rstrip("/")) for version in complete]
-
-
-def show_survey(context: Context, name: str) -> SurveyVersion:
-    """The newest version called ``name``, or ``name@digest`` for a certain one (the first digits are enough).
-
-    Raises:
-        NotFoundError: no such survey; the message names those there are.
-    """
-    wanted, _, digest = name.partition("@")
-    s3, bucket = context.client("s3"), context.names.bucket
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{PREFIX}{wanted}/{digest}")
-    versions = [item for page in pages for item in page.get("Contents", []) if item["Key"].endswith("/survey.json")]
-    if not versions:
-        known = sorted({version.name for version in list_surveys(context)})
-        raise NotFoundError(
-            "there is no such survey",
-            where=name,
-            cure=f"Known: {', '.join(known)}" if known else "Add one: overflight survey add FOLDER --name NAME",
-        )
-    newest = max(versions, key=lambda item: item["LastModified"])
-    return _read_version(context, newest["Key"].removesuffix("/survey.json"))
-
-
-def _read_version(context: Context, prefix: str) -> SurveyVersion:
-    bucket = context.names.bucket
-    facts = read_json(context.client("s3"), bucket, f"{prefix}/survey.json")
-    return SurveyVersion(facts["name"], facts["digest"], f"s3://{bucket}/{prefix}", facts)

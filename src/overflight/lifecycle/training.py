@@ -12,7 +12,7 @@ from typing import Any
 from overflight.data.checks.catalogue import load_catalogue
 from overflight.errors import InputError, UsageError
 from overflight.lifecycle.context import Context
-from overflight.lifecycle.surveys import show_survey
+from overflight.lifecycle.survey_versions import show_survey
 from overflight.lifecycle.system import tracking_uri
 
 _PARAMETER_BY_OPTION = {

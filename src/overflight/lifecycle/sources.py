@@ -1,0 +1,101 @@
+"""Where the photographs of a survey come from: a folder, an ``s3://`` prefix, or a survey that is stored already.
+
+What lies in S3 is brought to this machine first, into a folder that is kept and completed by the next call; the source
+is only read. It does not know formats or checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from overflight.account.mirror import Standing, cache_folder, mirror
+from overflight.account.objects import S3Uri
+from overflight.data.findings import Finding
+from overflight.data.manifest import MANIFEST_FILE, PHOTOS_FOLDER, SURVEY_FILE
+from overflight.errors import InputError, NotFoundError
+from overflight.lifecycle.context import Context
+from overflight.lifecycle.progress import Progress
+from overflight.lifecycle.survey_versions import show_survey
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """A source that can be read.
+
+    Attributes:
+        title: As a person called it.
+        name: Short name for files and reports.
+        folder: Where it lies on this machine.
+        kind: ``stored``: a survey as Overflight stores it; ``raw``: photographs and labels of a user.
+        findings: Objects of an ``s3://`` prefix that could not become files.
+        notes: Objects whose content S3 gives no checksum for.
+    """
+
+    title: str
+    name: str
+    folder: Path
+    kind: Literal["raw", "stored"]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def open_source(context: Context, source: str, *, progress: Progress, photos: bool = True) -> OpenSource:
+    """Bring ``source`` to this machine: a folder, ``s3://bucket/prefix``, or NAME or NAME@DIGEST of a stored survey.
+
+    Args:
+        context: Whose account.
+        source: See above; a folder goes before a survey of the same name.
+        progress: Told the files fetched.
+        photos: Off: of a stored survey only manifest and labels are fetched.
+
+    Raises:
+        InputError: it is a file, or holds what cannot become files.
+        NotFoundError: there is neither such a folder nor such a survey.
+        AccountError: the bucket cannot be read.
+    """
+    if source.startswith("s3://"):
+        uri = S3Uri.parse(source)
+        name = uri.key.rstrip("/").rpartition("/")[2] or uri.bucket
+        return _fetched(context, uri, title=source, name=name, progress=progress)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return OpenSource(source, path.resolve().name or "survey", path, _kind(path))
+    if path.exists() or "/" in source:
+        state = "is a file, not a folder" if path.exists() else "there is no such folder"
+        raise InputError(state, where=source, cure="Give a folder of photographs, an s3:// prefix or a survey's name")
+    try:
+        version = show_survey(context, source)
+    except NotFoundError as error:
+        raise NotFoundError("there is no such folder and no such survey", where=source, cure=error.cure) from error
+    wanted = None if photos else (lambda name: not name.startswith(f"{PHOTOS_FOLDER}/"))
+    return _fetched(
+        context, S3Uri.parse(version.uri), title=source, name=version.name, progress=progress, wanted=wanted
+    )
+
+
+def _fetched(
+    context: Context,
+    uri: S3Uri,
+    *,
+    title: str,
+    name: str,
+    progress: Progress,
+    wanted: Callable[[str], bool] | None = None,
+) -> OpenSource:
+    def tell(standing: Standing) -> None:
+        verb = "files listed" if standing.listing else "files fetched"
+        progress.update(verb, standing.files_done, standing.files_listed)
+
+    folder = cache_folder(context.settings.home_path, uri)
+    found = mirror(context.client("s3"), uri, folder, progress=tell, wanted=wanted)
+    cure = "Copy the object to another key"
+    skipped = [Finding("error", "name", f"s3://{uri.bucket}/{item.key}", item.why, cure) for item in found.skipped]
+    notes = [f"{item.key}: {item.why}" for item in found.unverified]
+    return OpenSource(title, name, folder, _kind(folder), tuple(skipped), tuple(notes))
+
+
+def _kind(folder: Path) -> Literal["raw", "stored"]:
+    return "stored" if (folder / MANIFEST_FILE).is_file() and (folder / SURVEY_FILE).is_file() else "raw"
