@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +238,7 @@ def _on_disk(path: Path) -> Iterator[None]:
 
 def _prove(s3: S3Client, item: Item, facts: Mapping[str, Any] | None, patience: Patience) -> str:
     if facts is None:
-        facts = patience.call(lambda: s3.head_object(**item.request, ChecksumMode="ENABLED"))
+        facts = patience.call(partial(s3.head_object, **item.request, ChecksumMode="ENABLED"))
     found = proofs(facts, bucket=item.bucket)
     if not found:
         return "S3 gives no checksum that can be computed here, and the ETag is none: size and ETag were compared"
@@ -266,10 +267,12 @@ def _part_sizes(s3: S3Client, item: Item, parts: int, patience: Patience, *, eve
     """Bytes of each part that the object was uploaded in: all like the first one, or each one asked for."""
     if not even and parts > _MOST_PARTS_ASKED:
         return None
+    # Not ``IfMatch``: some services compare it with the part's own ETag. A changed object shows as a mismatch.
+    request = {"Bucket": item.bucket, "Key": item.key, **item.extra}
     sizes: list[int] = []
     for number in range(1, 2 if even else parts + 1):
         try:
-            head = patience.call(lambda number=number: s3.head_object(**item.request, PartNumber=number))  # type: ignore[misc]  # bound at once
+            head = patience.call(partial(s3.head_object, **request, PartNumber=number))
         except ClientError as error:
             _explain(error, item)
             return None  # a service that knows no parts
