@@ -54,6 +54,7 @@ CHECKS: Mapping[str, Check] = {
     "leak": split_checks.leak,
     "near-duplicate": split_checks.near_duplicate,
     "flight-torn": split_checks.flight_torn,
+    "ground-overlap": split_checks.ground_overlap,
     "shift": split_checks.shift,
 }
 

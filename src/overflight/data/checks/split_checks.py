@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from overflight.data.checks.subject import Hit, Limits, Subject
 from overflight.data.duplicates import near_pairs_of_groups, same_files
+from overflight.data.ground_overlap import footprint_of, ground_pairs
 from overflight.imaging.geo import ground_sample_distance_m
 
 _KS_FACTOR = 1.95  # sqrt(-ln(alpha / 2) / 2) for alpha = 0.001
@@ -101,6 +102,15 @@ def shift(subject: Subject, limits: Limits) -> Iterator[Hit]:
                 what = f"{name} differ between {one} (median {np.median(a):.3g} {unit}) and {other} "
                 what += f"(median {np.median(b):.3g} {unit}): distance {distance:.2f} (limit {limits['max_ks']:g})"
                 yield Hit(what, where=f"{one}, {other}", score=distance)
+
+
+def ground_overlap(subject: Subject, limits: Limits) -> Iterator[Hit]:
+    """Photographs whose footprint shares at least ``min_share`` with one of another part; not without a split."""
+    of = _part_of(subject) if subject.split else {}
+    footprints = {key: found for key in of if (found := footprint_of(subject.photos[key])) is not None}
+    for pair in ground_pairs(list(_groups(of).values()), footprints, min_share=limits["min_share"]):
+        what = f"is in {of[pair.b]} and shares {pair.share:.0%} of its ground with {pair.a} in {of[pair.a]}"
+        yield Hit(f"{what} (limit {limits['min_share']:.0%})", pair.b, score=pair.share)
 
 
 def ks_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
