@@ -19,8 +19,7 @@ from overflight.data.formats.gather import Gathering, Pile, all_classes, nothing
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.data.formats.pairing import Pairs, evidence, label_paths, sniffed_texts
 from overflight.data.formats.sniffed import Sniffed, Written
-from overflight.data.formats.writing import Losses, kept, number, write_classes, written_names
-from overflight.files import write_text
+from overflight.data.formats.writing import Losses, kept, number, write_classes, write_small, written_names
 
 NAME = "dota"
 CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
@@ -153,7 +152,7 @@ def write(labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Writte
     for key in paths:
         found = kept(labels.photos[key], losses)
         swapped += _swapped(found)
-        write_text(folder / f"labelTxt/{stems[key]}.txt", _text(found, words))
+        write_small(folder / f"labelTxt/{stems[key]}.txt", _text(found, words))
     write_classes(labels, folder)
     losses.more += sentences((swapped, "box had its corners swapped", "boxes had their corners swapped"))
     return Written({key: f"images/{path}" for key, path in paths.items()}, losses.sentences())

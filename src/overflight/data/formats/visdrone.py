@@ -18,8 +18,7 @@ from overflight.data.formats.gather import Gathering, Pile, nothing_readable, te
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import Pairs, evidence, label_paths, sniffed_texts
 from overflight.data.formats.sniffed import Sniffed, Written
-from overflight.data.formats.writing import Losses, number, oriented, write_classes, written_names
-from overflight.files import write_text
+from overflight.data.formats.writing import Losses, number, oriented, write_classes, write_small, written_names
 
 NAME = "visdrone"
 CLASSES = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
@@ -158,7 +157,7 @@ def write(labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Writte
         found = labels.photos[key]
         losses.oriented += int(oriented(found).sum())
         classless += 0 if found.ignored is None else int((found.ignored & (found.class_ids != 0)).sum())
-        write_text(folder / f"annotations/{stems[key]}.txt", _text(found))
+        write_small(folder / f"annotations/{stems[key]}.txt", _text(found))
     if labels.classes != CLASSES:
         write_classes(labels, folder)
     losses.more += sentences((classless, "ignored region lost its class", "ignored regions lost their class"))

@@ -29,7 +29,7 @@ from overflight.data.formats.json_files import shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import Pairs, evidence, heads_of_some, label_paths
 from overflight.data.formats.sniffed import Sniffed, Written
-from overflight.data.formats.writing import Losses, kept, number, oriented, write_classes, written_names
+from overflight.data.formats.writing import Losses, kept, number, oriented, write_classes, write_small, written_names
 from overflight.data.formats.xml_files import Node, XmlDamageError, read_parts, root_tags, xml_text
 from overflight.files import write_text
 
@@ -272,7 +272,7 @@ def write(labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Writte
     for key, path in paths.items():
         found = kept(labels.photos[key], losses)
         losses.oriented += int(oriented(found).sum())
-        write_text(folder / f"Annotations/{stems[key]}.xml", _xml(found, path, labels.classes))
+        write_small(folder / f"Annotations/{stems[key]}.xml", _xml(found, path, labels.classes))
     write_text(folder / "ImageSets/Main/default.txt", "".join(f"{stems[key]}\n" for key in paths))
     write_classes(labels, folder)
     return Written({key: f"JPEGImages/{path}" for key, path in paths.items()}, losses.sentences())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from overflight.data.formats.entries import sentences, shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.errors import InputError
-from overflight.files import write_text
+from overflight.files import atomic_write, write_text
 
 DECIMALS = 4
 _SAME_PX = 1e-6
@@ -97,6 +97,12 @@ def number(value: float) -> str:
     """Pixels with up to 4 decimals and no needless zeros."""
     text = f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def write_small(path: Path, text: str) -> None:
+    """Write one of many small files: whole or not at all, but not each one flushed to the disk (that takes minutes)."""
+    with atomic_write(path, fsync=False) as handle:
+        handle.write(text.encode())
 
 
 def write_classes(labels: LabelSet, folder: Path) -> None:
