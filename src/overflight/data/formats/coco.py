@@ -151,6 +151,10 @@ def _open(files: SourceFiles, key: str, findings: list[Finding], refused: list[R
         if name in value and not isinstance(value[name], list):
             what = f"{name} is {shown(value[name])}, not a list"
             findings.append(Finding("error", "damaged", key, what, "Export the labels again"))
+    if not isinstance(value.get("annotations"), list):
+        what = "lists images and has no annotations: none of them counts as labelled"
+        findings.append(Finding("error", "damaged", key, what, "Give the file that holds the annotations"))
+        lists["images"] = []
     categories = _categories(key, lists["categories"], findings)
     if not categories and lists["annotations"]:
         what = f"has {len(lists['annotations'])} annotations and no list of categories"

@@ -197,7 +197,9 @@ def _plain(annotations: list[Any], known: dict[Id, int], class_of: dict[Id, int]
         xywh = np.fromiter(chain.from_iterable(boxes), dtype=np.float64, count=4 * len(boxes)).reshape(-1, 4)
     except OverflowError:
         return None
-    if not np.isfinite(xywh).all() or not np.isfinite(xywh[:, :2] + xywh[:, 2:]).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(xywh).all() and np.isfinite(xywh[:, :2] + xywh[:, 2:]).all()
+    if not finite:
         return None
     return np.array(photo, dtype=np.int64), np.array(class_ids, dtype=np.int64), xywh, ignored
 
@@ -325,7 +327,7 @@ def _area_findings(key: str, annotations: list[Any], xywh: Boxes, max_ratio: flo
     areas = _floats(given)
     with np.errstate(over="ignore", invalid="ignore"):
         own = np.abs(xywh[:, 2] * xywh[:, 3])
-        wrong = np.flatnonzero((areas > max_ratio * own) & (own > 0))
+        wrong = np.flatnonzero(np.isfinite(areas) & (areas > max_ratio * own) & (own > 0))
     if not len(wrong):
         return []
     worst = int(wrong[np.argmax(areas[wrong] / own[wrong])])
