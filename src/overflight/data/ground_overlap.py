@@ -67,24 +67,28 @@ def ground_pairs(
     low, high, middle = corners.min(axis=1), corners.max(axis=1), corners.mean(axis=1)
     cell = _cell_size_deg(high - low, float(np.median(middle[:, 1])))
     index = {key: number for number, key in enumerate(keys)}
-    grid: dict[tuple[int, int], list[int]] = defaultdict(list)
+    grid: dict[tuple[int, int], NDArray[np.int64]] = {}
     found = []
     for group in groups:
         mine = [index[key] for key in group if key in index]
         for j in mine:
-            near = {i for place in _cells(low[j], high[j], cell) for i in grid.get(place, ())}
-            i = np.array(sorted(near), dtype=np.int64)
-            touching = ((low[i] <= high[j]) & (high[i] >= low[j])).all(axis=1)
-            i = i[touching]
+            near = [grid[place] for place in _cells(low[j], high[j], cell) if place in grid]
+            if not near:
+                continue
+            i = np.unique(np.concatenate(near))
+            i = i[((low[i] <= high[j]) & (high[i] >= low[j])).all(axis=1)]
             distance = np.hypot(*((middle[i] - middle[j]) / cell).T)
             for other in i[np.argsort(distance, kind="stable")][:NEAREST]:
                 share = footprint_overlap(corners[other], corners[j])
                 if share >= min_share:
                     found.append(GroundPair(keys[other], keys[j], share))
                     break
+        new: dict[tuple[int, int], list[int]] = defaultdict(list)
         for j in mine:
             for place in _cells(low[j], high[j], cell):
-                grid[place].append(j)
+                new[place].append(j)
+        for place, added in new.items():
+            grid[place] = np.concatenate([grid.get(place, np.zeros(0, dtype=np.int64)), np.array(added)])
     return found
 
 
