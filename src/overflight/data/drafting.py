@@ -5,6 +5,7 @@ It writes nothing.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +23,13 @@ from overflight.data.findings import Finding
 from overflight.data.flights import FlightOf
 from overflight.data.formats.labels import LabelSet, PhotoLabels, RefusedBox
 from overflight.data.manifest import LABELS_FOLDER, PHOTOS_FOLDER
+from overflight.data.metadata import PhotoMetadata
 from overflight.data.reading import Read
 from overflight.data.records import PhotoRecord
 from overflight.data.stored_labels import no_labels, text_of
 from overflight.files import sha256_bytes
+from overflight.imaging.footprint import ground_footprint, ground_sample
+from overflight.imaging.geo import CameraPose
 
 _ALSO_WHEN_ADDING = frozenset({"leak"})
 _CURED = {"overhang": "", "no-size": "without area removed", "duplicate-box": "repeating another one removed"}
@@ -113,6 +117,7 @@ def record_of(
         raise ValueError(f"{photo.key} has no header")
     found = labels or no_labels((header.width_px, header.height_px), "")
     ignored = _ignored_px(found)
+    gsd_m, footprint = _ground(metadata, width_px=header.width_px, height_px=header.height_px)
     return PhotoRecord(
         path=f"{PHOTOS_FOLDER}/{photo.name}",
         sha256=facts.sha256,
@@ -131,6 +136,8 @@ def record_of(
         camera_model=metadata.camera_model,
         camera_serial=metadata.camera_serial,
         focal_length_35mm_mm=metadata.focal_length_35mm_mm,
+        gsd_m=gsd_m,
+        footprint_lonlat=footprint,
         format=header.format,
         orientation=header.orientation,
         labels=f"{LABELS_FOLDER}/{label_path}.txt",
@@ -166,6 +173,33 @@ def _unshowable(read: Read) -> list[Finding]:
         for photo in read.files.photos
         if not photo.key.isprintable()
     ]
+
+
+def _ground(
+    metadata: PhotoMetadata, *, width_px: int, height_px: int
+) -> tuple[float | None, tuple[tuple[float, float], ...] | None]:
+    """Ground sample distance at the centre (square root of the area of a pixel) and corners on the ground.
+
+    Both None where the pose is not known, or a digital zoom makes the focal length uncertain.
+    """
+    zoomed = metadata.digital_zoom is not None and metadata.digital_zoom > 1
+    if metadata.latitude_deg is None or metadata.longitude_deg is None or zoomed:
+        return None, None
+    pose = CameraPose(
+        latitude_deg=metadata.latitude_deg,
+        longitude_deg=metadata.longitude_deg,
+        altitude_agl_m=metadata.altitude_agl_m,
+        yaw_deg=metadata.yaw_deg,
+        gimbal_pitch_deg=metadata.gimbal_pitch_deg,
+        focal_length_35mm_mm=metadata.focal_length_35mm_mm,
+        gimbal_roll_deg=metadata.gimbal_roll_deg,
+    )
+    sample = ground_sample(pose, width_px=width_px, height_px=height_px)
+    corners = ground_footprint(pose, width_px=width_px, height_px=height_px)
+    gsd_m = None if sample is None else round(math.sqrt(sample.across_m * sample.along_m), 5)
+    if corners is None:
+        return gsd_m, None
+    return gsd_m, tuple((round(lon, 8), round(lat, 8)) for lon, lat in corners.tolist())
 
 
 def _ignored_px(labels: PhotoLabels) -> tuple[tuple[float, float, float, float], ...]:

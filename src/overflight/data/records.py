@@ -43,7 +43,7 @@ class PhotoRecord(BaseModel):
         labels: Label file, below the survey's folder.
         boxes: Lines of the label file; ignored regions are not among them.
         focal_length_35mm_mm: As of a 35 mm camera.
-        gsd_m: Ground covered by one pixel at the centre of the photograph.
+        gsd_m: Side of a pixel on the ground at the centre: square root of its area.
         footprint_lonlat: The four corners of the photograph on the ground, longitude and latitude in degrees.
         format: Container of the file (``jpeg``, ``png``, ``tiff`` ...).
         orientation: EXIF orientation 1..8.
