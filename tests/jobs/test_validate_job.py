@@ -106,7 +106,7 @@ def test_a_photo_that_only_decoding_shows_to_be_damaged_does_not_pass(tmp_path):
     write_survey(read_survey(source, name="a"), tmp_path / "ml/processing/input/survey")
     run(JobFolders(tmp_path / "ml"), {})
     (reason,) = documents(JobFolders(tmp_path / "ml"))[0]["reasons"]
-    assert "flight1_0001.png: unreadable image: its data is damaged" in reason
+    assert "flight1_0001.png: its data is damaged" in reason
 
 
 def one_flight(tmp_path):
@@ -166,7 +166,50 @@ def test_what_cannot_be_run_fails_with_one_sentence(folders, environ, exit_code,
 def test_aerial_cars_passes(tmp_path):
     write_survey(read_survey(SHARED / "aerial-cars", name="cars"), tmp_path / "ml/processing/input/survey")
     folders = JobFolders(tmp_path / "ml")
-    assert run(folders, {}) == "survey cars passed: 71 photos, 1617 boxes, 6 flights, 0 errors, 3 warnings"
+    assert run(folders, {}) == "survey cars passed: 71 photos, 1617 boxes, 6 flights, 0 errors, 5 warnings"
     _, report = documents(folders)
     assert "'cyclist' is declared and never used" in str(report["warnings"])
     assert report["box_side_px"] == pytest.approx({"p5": 23, "p50": 40, "p95": 80}, abs=0.5)
+
+
+def test_a_page_with_pictures_lies_beside_the_report(folders):
+    change_label(folders.input("survey"))
+    run(folders, {})
+    page = (folders.root / "processing/output/report/report.html").read_text()
+    assert "does not match its digest" in page
+    assert "data:image/jpeg;base64," in page
+
+
+def test_limits_and_levels_of_checks_are_settings_of_the_gate(folders):
+    run(folders, {"OVERFLIGHT_CHECKS": "tiny.min_side_px=1000,tiny=error"})
+    decision, report = documents(folders)
+    assert decision["passed"] is False
+    assert {finding["code"] for finding in report["errors"]} == {"tiny"}
+    run(folders, {"OVERFLIGHT_CHECKS": "tiny=off"})
+    assert documents(folders)[0]["passed"] is True
+    assert "tiny" not in {row["check"] for row in documents(folders)[1]["checks"]}
+
+
+def test_more_warnings_than_allowed_refuse_the_survey_and_say_which(folders):
+    run(folders, {"OVERFLIGHT_MAX_WARNINGS": "0"})
+    decision, _ = documents(folders)
+    assert (decision["passed"], decision["errors"]) == (False, 0)
+    assert f"{decision['warnings']} warnings, 0 are allowed" in decision["reasons"][0]
+    run(folders, {"OVERFLIGHT_MAX_WARNINGS": str(decision["warnings"])})
+    assert documents(folders)[0]["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("environ", "scale"),
+    [
+        pytest.param({"imgsz": 320, "tile_px": 640}, 0.5, id="trained at half size"),
+        pytest.param({"recipe": "demo", "tile_px": 960}, 0.5, id="the recipe's size"),
+        pytest.param({"recipe": "demo", "imgsz": 960, "tile_px": 960}, 1.0, id="a size given goes before the recipe's"),
+    ],
+)
+def test_the_size_of_objects_is_judged_at_the_size_of_the_training(environ, scale):
+    assert ValidateSettings(**environ).train_scale == scale
+
+
+def test_an_unknown_check_ends_the_job_with_the_exit_code_of_its_kind(folders):
+    assert run_job(run, {"OVERFLIGHT_ML_ROOT": str(folders.root), "OVERFLIGHT_CHECKS": "darkness=off"}) == 2

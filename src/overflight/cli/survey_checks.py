@@ -66,9 +66,7 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
     if report.errors and fixed is None and as_json:
         click.get_current_context().exit(InputError.exit_code)
     if report.errors and fixed is None:
-        cure = (
-            "Correct them; or store it with --fix NAME (safe cures) or survey add --quarantine (faulty photos left out)"
-        )
+        cure = "Correct them, apply the safe cures with --fix NAME, or leave faulty photos out: survey add --quarantine"
         raise InputError(f"{len(report.errors)} errors", where=checked.title, cure=cure)
 
 

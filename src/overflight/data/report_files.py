@@ -69,6 +69,10 @@ def headline(report: SurveyReport) -> dict[str, Any]:
     if figures["box_side_px"]:
         sides = figures["box_side_px"]
         facts["box side (px)"] = f"{sides['p50']:.0f} (5 % below {sides['p5']:.0f}, 5 % above {sides['p95']:.0f})"
+    absent = subject.labels.absent
+    if absent:
+        boxes = sum(len(subject.labels.photos[key]) for key in absent)
+        facts["named by labels only"] = f"{len(absent):,} photos with {boxes:,} boxes"
     if report.left_out:
         facts["would be left out"] = f"{sum(1 for entry in report.left_out if entry.kind == 'photo')} photos"
     return facts
