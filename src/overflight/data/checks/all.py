@@ -1,6 +1,8 @@
 """Every check by its code, and the codes that other parts of the reading give their findings.
 
-Together they are the catalogue: a code that is in none of the two could be configured and never be found.
+Together they are the catalogue: a code that is in none of the two could be configured and never be found. Codes that
+say that a stored survey was damaged after it was made (``digest``, ``missing``, ``unlisted`` and others of
+``overflight.data.stored``) are not among them: those are always errors.
 """
 
 from __future__ import annotations
@@ -82,5 +84,10 @@ READER_CODES: Mapping[str, str] = {
     "name": "search for files",
     "flight-pause": "inference of flights",
     "flight-jump": "inference of flights",
+    "flight-camera": "inference of flights",
+    "clock": "inference of flights",
+    "table": "reader of flights.csv",
+    "table-extra": "reader of flights.csv",
+    "table-gap": "reader of flights.csv",
 }
 """Codes of findings that are made while reading, and where; they get their level and their limits here too."""

@@ -36,6 +36,7 @@ in the quarantine list with its reason.
 * **(always)** cannot be switched off: what these checks name is left out of the survey and must not be so silently.
 * **(--fix)** has a safe cure: boxes clipped by one pixel at most, exact repetitions and boxes of zero area removed,
   each written down. The source is never changed.
+* A stored survey is compared with its manifest besides. What was changed, lost or added since is always an error.
 * Numbers 1 to 39 are the usual list of data set checks; from 40 on is what real drone surveys added.
 * Pixels are those of the upright photograph, except where a limit speaks of the training size. Luma is 0 to 255.
 """
