@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from botocore.response import StreamingBody
 from hypothesis import given
+from hypothesis import settings as settings_of_test
 from hypothesis import strategies as st
 
 from overflight.account.mirror import RECORD, cache_folder, mirror, mirror_source
@@ -128,6 +133,47 @@ def test_objects_that_cannot_be_files_are_named_and_the_others_come(s3, account,
     assert not (folder.parent / "evil").exists()
 
 
+class Bucket:
+    """A client of a bucket in memory: each object holds its own key."""
+
+    def __init__(self, keys):
+        self.keys = sorted(keys, key=str.encode)
+
+    def list_objects_v2(self, **request):
+        first = int(request.get("ContinuationToken", 0))
+        page = self.keys[first : first + 3]
+        contents = [{"Key": key, "Size": len(key.encode()), "ETag": f'"{md5(key)}"'} for key in page]
+        more = {"NextContinuationToken": str(first + 3)} if first + 3 < len(self.keys) else {}
+        return {"Contents": contents, "IsTruncated": bool(more), **more}
+
+    def get_object(self, **request):
+        content = request["Key"].encode()
+        body = StreamingBody(io.BytesIO(content), len(content))
+        return {"Body": body, "ContentLength": len(content), "ETag": f'"{md5(request["Key"])}"'}
+
+
+def md5(key):
+    return hashlib.md5(key.encode()).hexdigest()
+
+
+PARTS = st.sampled_from(["", ".", "..", "a", "A", "b.jpg", "\0", "x" * 256, "\u00e9", "e\u0301", "\x1b[31m", RECORD])
+KEYS = st.lists(PARTS | st.text(max_size=4), min_size=1, max_size=4).map("/".join).filter(bool)
+
+
+@settings_of_test(max_examples=25)
+@given(st.lists(KEYS, min_size=1, max_size=12, unique=True))
+def test_every_key_is_a_file_or_is_named_and_none_leaves_the_folder(keys):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "in" / "mirror"
+        done = mirror(Bucket(keys), S3Uri("b"), folder, workers=2)
+        found = files_in(folder)
+        assert {name.encode() for name in found} == set(found.values())
+        assert sorted([*found, *(remark.key for remark in done.skipped)]) == sorted(keys)
+        assert done.files == len(found)
+        assert [path.name for path in Path(place).rglob("*") if "mirror" not in path.parts] == ["in"]
+        assert mirror(Bucket(keys), S3Uri("b"), folder).fetched == 0
+
+
 def test_a_file_can_become_a_folder_and_back(s3, account, source, put, folder):
     put(a=b"1")
     mirror(s3, source, folder)
@@ -213,6 +259,19 @@ def test_the_folder_is_the_mirrors_alone(s3, source, put, folder, tmp_path):
     (folder / RECORD / "ledger.db").write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match="Remove"):
         mirror(s3, source, folder)
+
+
+def test_a_folder_that_cannot_be_made(s3, source, put, tmp_path):
+    put(a=b"1")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        mirror(s3, source, tmp_path / "file" / "mirror")
+
+
+@pytest.mark.parametrize("bucket", ["..", ".", "a\0b", "x" * 300])
+def test_a_bucket_that_is_none_has_no_folder(tmp_path, bucket):
+    with pytest.raises(UsageError, match="no name of a bucket"):
+        cache_folder(tmp_path, S3Uri(bucket, "k"))
 
 
 def test_too_little_disk_is_seen_before_anything_is_fetched(s3, source, put, folder, monkeypatch):

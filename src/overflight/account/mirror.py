@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,13 +23,15 @@ from overflight.account.aws_errors import in_our_words
 from overflight.account.mirror_fetch import RECORD, fetch_missing, part_path
 from overflight.account.mirror_ledger import Known, Ledger, Listed
 from overflight.account.object_fetch import Item
-from overflight.account.objects import S3Uri, unsafe_name
+from overflight.account.objects import S3Uri, printable, unsafe_name
 from overflight.account.patience import Patience
-from overflight.errors import AccountError, NotFoundError, ResourceError, UsageError
+from overflight.errors import AccountError, NotFoundError, OverflightError, ResourceError, UsageError
 from overflight.files import explained_disk, require_disk, sha256_bytes
 
 if TYPE_CHECKING:
     S3Client = Any  # the typed client is not among the installed stubs
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Standing:
 
 @dataclass(frozen=True, order=True)
 class Remark:
-    """An object and what is to be said of it, in one sentence without its name."""
+    """An object and what is to be said of it, in one sentence without its name; ``key`` is as in S3, not escaped."""
 
     key: str
     why: str
@@ -76,7 +79,13 @@ class Mirrored:
 
 
 def cache_folder(home: Path, uri: S3Uri) -> Path:
-    """Where the mirror of an address lies below the home folder."""
+    """Where the mirror of an address lies below the home folder.
+
+    Raises:
+        UsageError: the bucket's name is none.
+    """
+    if not _BUCKET.fullmatch(uri.bucket):
+        raise UsageError("is no name of a bucket", where=printable(uri.bucket), cure="Write s3://bucket/prefix")
     address = S3Uri(uri.bucket, uri.key.rstrip("/"))
     return home / "cache" / "sources" / uri.bucket / sha256_bytes(str(address).encode())[:16]
 
@@ -176,7 +185,7 @@ class _Run:
         self.ledger.begin()
         found = False
         for page in self._pages():
-            found = found or any(not entry["Key"].endswith("/") for entry in page)
+            found = found or not all(_is_marker(entry) for entry in page)
             listed = [item for entry in page if (item := self._listed(entry)) is not None]
             known = self.ledger.known([item.name for item in listed])
             current = {item.name for item in listed if self._is_current(item, known.get(item.name))}
@@ -203,7 +212,7 @@ class _Run:
             self.skipped.append(Remark(self.base + name, "there are objects below it, so it would be file and folder"))
         for first, *others in self.ledger.alike():
             for name in others:
-                why = f"differs from {first} only in upper and lower case or in the form of accents"
+                why = f"differs from {printable(first)} only in upper and lower case or in the form of accents"
                 if ignores_case:
                     self.ledger.forget(name)  # not its file: on this disk that is the first one's
                     self.skipped.append(Remark(self.base + name, f"{why}, which this disk cannot keep apart"))
@@ -262,7 +271,7 @@ class _Run:
         """The object as a file below the folder; None, with a remark, when it cannot be one."""
         key, size = entry["Key"], int(entry["Size"])
         name = key[len(self.base) :]
-        if key.endswith("/") and not size:
+        if _is_marker(entry):
             return None
         why = unsafe_name(name)
         if not why and name.split("/")[0].casefold() == RECORD:
@@ -302,8 +311,11 @@ class _Run:
         above = self.base.rstrip("/").rpartition("/")[0]
         above = f"{above}/" if above else ""
         request = {"Bucket": self.bucket, "Prefix": above, "Delimiter": "/", **self.extra}
-        with in_our_words(f"s3://{self.bucket}/{above}"):
-            page = self.patience.call(partial(self.s3.list_objects_v2, **request))
+        try:
+            with in_our_words(above):
+                page = self.patience.call(partial(self.s3.list_objects_v2, **request))
+        except OverflightError:  # a right to this prefix only: the hint is not worth an error
+            return "Check bucket and prefix"
         if any(entry["Key"] == self.base.rstrip("/") for entry in page.get("Contents", [])):
             return "This is one object: give the folder that holds it"
         names = [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
@@ -314,6 +326,11 @@ class _Run:
     def _tell(self, **changes: Any) -> None:
         self.standing = replace(self.standing, **changes)
         self.progress(self.standing)
+
+
+def _is_marker(entry: dict[str, Any]) -> bool:
+    """Whether the object only makes a "folder" visible in consoles."""
+    return entry["Key"].endswith("/") and not entry["Size"]
 
 
 def _differs(item: Listed, known: Known) -> bool:
@@ -330,15 +347,22 @@ def _ignores_case(record: Path) -> bool:
 def _locked(folder: Path) -> Iterator[None]:
     """The folder as ours alone, with its record; refuses a folder that holds something else."""
     record = folder / RECORD
-    with explained_disk(folder):
-        if not record.is_dir() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            what = "is no empty folder and holds no mirror"
-            raise UsageError(what, where=str(folder), cure="Give a new folder: what is in the way would be mixed up")
-        (record / "parts").mkdir(parents=True, exist_ok=True)
-        with (record / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                what = "another process is fetching the same source"
-                raise ResourceError(what, where=str(folder), cure="Wait until it has finished and try again") from error
-            yield  # closing the file gives the lock back, and so does the end of the process
+    with contextlib.ExitStack() as held:
+        try:
+            with explained_disk(folder):
+                if not record.is_dir() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                    what, cure = (
+                        "is no empty folder and holds no mirror",
+                        "Give a new folder: nothing of yours is mixed up",
+                    )
+                    raise UsageError(what, where=str(folder), cure=cure)
+                (record / "parts").mkdir(parents=True, exist_ok=True)
+                handle = held.enter_context((record / "lock").open("w"))
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = "another process is fetching the same source"
+            raise ResourceError(what, where=str(folder), cure="Wait until it has finished and try again") from error
+        except OSError as error:
+            what = f"the folder cannot be written ({error.strerror})"
+            raise ResourceError(what, where=str(folder), cure="Check its owner and mode") from error
+        yield  # closing the file gives the lock back, and so does the end of the process

@@ -84,7 +84,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, source: str) -> None:
         self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None)
+        with self._explained():
+            self._db = sqlite3.connect(path, isolation_level=None)
         self._db.create_function("fold", 1, fold, deterministic=True)
         try:
             with self._explained():

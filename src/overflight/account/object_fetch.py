@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
 from overflight.account.aws_errors import in_our_words
 from overflight.account.checksums import Proof, even_parts, matches, proofs
+from overflight.account.objects import printable
 from overflight.account.patience import Patience, Stopped, passes
 from overflight.errors import AccountError, InputError, ResourceError
 from overflight.files import explained_disk
@@ -58,8 +59,8 @@ class Item:
 
     @property
     def where(self) -> str:
-        """Its address."""
-        return f"s3://{self.bucket}/{self.key}"
+        """Its address, as messages show it."""
+        return f"s3://{self.bucket}/{printable(self.key)}"
 
     @property
     def request(self) -> dict[str, Any]:

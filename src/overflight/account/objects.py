@@ -28,6 +28,7 @@ Progress = Callable[[int, int], None]
 _THREADS = 8
 _SMALL_BYTES = 8 * 1024 * 1024
 _LONGEST_NAME_BYTES = 255
+_LONGEST_SHOWN = 200
 
 
 @dataclass(frozen=True, order=True)
@@ -223,6 +224,14 @@ def _contents(s3: S3Client, bucket: str, prefix: str) -> Iterator[dict[str, Any]
     with in_our_words(f"s3://{bucket}/{prefix}"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from page.get("Contents", [])
+
+
+def printable(text: str) -> str:
+    """A key as it may stand in a message: control characters escaped, the middle of a long one left out."""
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return (
+        shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN // 2]}...{shown[-_LONGEST_SHOWN // 2 :]}"
+    )
 
 
 def unsafe_name(name: str) -> str:
