@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pictures import SHARED, facts_of, jpeg, png, town
 
 from overflight.data.facts import photo_facts, read_facts
@@ -128,6 +130,28 @@ def test_what_cannot_be_used_has_a_fault(data, fault):
     assert facts.fault == fault
     assert facts.pixels is None
     assert 0 < len(facts.fault_what) <= 200
+
+
+TINY = town(1, size_wh=(48, 40))
+WHOLE = {
+    "jpeg": jpeg(TINY),
+    "turned": jpeg(TINY, orientation=6),
+    "png": png(TINY),
+    "tiff": cv2.imencode(".tif", TINY)[1].tobytes(),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@given(cut=st.integers(0, 4000), changes=st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=4))))
+@settings(max_examples=60)
+def test_damaged_files_never_raise(kind, cut, changes):
+    data = bytearray(WHOLE[kind])
+    for place, written in changes:
+        start = place % len(data)
+        data[start : start + len(written)] = written
+    facts = fact(bytes(data[: len(data) - cut % len(data)] if cut % 3 == 0 else data))
+    assert (facts.pixels is None) == bool(facts.fault)
+    assert facts.fault in {"", "zero-bytes", "truncated", "unreadable"}
 
 
 def test_damage_that_only_the_decoder_sees_is_a_fault(monkeypatch):
