@@ -463,6 +463,12 @@ def test_photographs_that_would_share_a_label_file_get_names_of_their_own(tmp_pa
     assert (again.boxes, again.findings) == (2, ())
 
 
+def test_a_photograph_called_classes_does_not_become_a_list_of_classes(tmp_path):
+    result, again = written_and_read(a_set([[0, 0, 10, 10]]), tmp_path, {"a.jpg": "classes.jpg"})
+    assert result.places == {"a.jpg": "images/classes-2.jpg"}
+    assert (again.boxes, again.classes, again.findings) == (1, ("car", "no: 1"), ())
+
+
 @pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "x/../../a.jpg", "a", "a\0.jpg"])
 def test_nothing_is_written_outside_of_the_folder(tmp_path, name):
     with pytest.raises(InputError, match="cannot be the name"):

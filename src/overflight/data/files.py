@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from posixpath import normpath
+from posixpath import normpath, splitext
 
 from overflight.data.findings import Finding
 from overflight.errors import InputError
@@ -143,7 +143,7 @@ def find_files(root: Path) -> SourceFiles:
     others: list[str] = []
     named: dict[str, str] = {}
     for key in _walk(root, findings):
-        suffix = PurePosixPath(key).suffix.lower()
+        suffix = splitext(key)[1].lower()
         if suffix in OTHER_SUFFIXES:
             what = f"{suffix[1:].upper()} photos cannot be read"
             findings.append(Finding("error", "format", key, what, "Convert it to JPEG, PNG or TIFF", key))
@@ -225,6 +225,8 @@ def _key(path: Path, root: Path) -> str:
 
 
 def _name_in_survey(key: str) -> str:
+    if "mages/" not in key:
+        return key
     *folders, file = key.split("/")
     return "/".join([*(folder for folder in folders if folder not in IMAGE_FOLDERS), file])
 

@@ -153,7 +153,7 @@ def _what_is(line: str) -> str:
         columns = len(fields)
         if columns == 5:
             return "detect"
-        inside = all(-1 <= float(one) <= 2 for one in fields[1:])
+        inside = sum(-1 <= float(one) <= 2 for one in fields[1:]) * 2 >= columns - 1  # pixels are mostly larger
         if columns == 9:
             return "obb" if inside else "other"
         if is_polygon(columns):

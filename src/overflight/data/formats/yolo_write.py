@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.data.formats.sniffed import Written
 from overflight.data.formats.yolo_layout import places
+from overflight.data.formats.yolo_names import is_class_file
 from overflight.errors import InputError
 from overflight.files import atomic_write, write_text
 from overflight.imaging.boxes import Boxes, cxcywh_from_xyxy
@@ -73,7 +74,7 @@ def _write(labels: LabelSet, folder: Path, *, names: Mapping[str, str], kind: Li
     losses = [
         f"{turned} oriented {'box' if turned == 1 else 'boxes'} became upright" if turned else "",
         f"{ignored} ignored {'region was' if ignored == 1 else 'regions were'} left out" if ignored else "",
-        f"{renamed} photo names were changed: two photos had one name for their labels" if renamed else "",
+        f"{renamed} photos got another name: their label files would have had that of another" if renamed else "",
     ]
     return Written(placed, tuple(loss for loss in losses if loss))
 
@@ -100,7 +101,7 @@ def _place(name: str, used: set[str]) -> tuple[str, bool]:
     if path.is_absolute() or ".." in path.parts or not path.suffix or "\0" in name:
         raise InputError("cannot be the name of a photo", where=repr(name[:200]), cure="Rename the photo")
     place, number = PurePosixPath("images") / path, 1
-    while (stem := places(place.as_posix())[0]) in used:
+    while (stem := places(place.as_posix())[0]) in used or is_class_file(f"{stem}.txt"):
         number += 1
         place = PurePosixPath("images") / path.with_stem(f"{path.stem}-{number}")
     used.add(stem)
