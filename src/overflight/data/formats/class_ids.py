@@ -7,18 +7,24 @@ It knows no format.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from unicodedata import category
 
 from overflight.data.findings import Finding
-from overflight.data.formats.json_files import printable, shown
+from overflight.data.formats.json_files import SHOWN_CHARACTERS, printable, shown
 
 Id = int | str
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def class_name(value: object) -> str | None:
-    """``value`` as the name of a class: text without spaces around it and without control characters; else None."""
-    if not isinstance(value, str) or not value.strip():
+    """``value`` as the name of a class, without spaces around it; None when it is no text or empty.
+
+    Very long names and those with control characters, which would break a list of one name a line, are escaped.
+    """
+    if not isinstance(value, str) or not (name := value.strip()):
         return None
-    return printable(value.strip())
+    clean = len(name) <= SHOWN_CHARACTERS and not any(category(sign) in _BREAKING for sign in name)
+    return name if clean else printable(name)
 
 
 def merged_classes(lists: Sequence[tuple[str, Mapping[Id, str]]]) -> tuple[tuple[str, ...], list[Finding]]:

@@ -153,6 +153,8 @@ class _Reader:
         if name is None or (self.known is not None and name not in self.known):
             raise RefusedValueError("unknown-class", f"label {shown(shape.get('label'))} names no class")
         kind = shape.get("shape_type", "polygon")
+        if not isinstance(kind, str):
+            raise RefusedValueError("no-box", f"shape_type is {shown(kind)}, which is no kind of shape")
         points = _points(shape.get("points"))
         corners = None
         if kind == "circle" and len(points) == 2:
