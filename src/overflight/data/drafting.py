@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from overflight.data.checks.all import CHECKS
+from overflight.data.checks.all import CHECKS, READER_CODES
 from overflight.data.checks.catalogue import Catalogue
 from overflight.data.checks.cures import RemovedBox, cure
 from overflight.data.checks.run import by_catalogue, run_checks
@@ -54,10 +54,15 @@ class Cured:
 def adding(catalogue: Catalogue) -> Catalogue:
     """The rules that decide what goes into a survey: about photographs and labels, and equal files in two flights.
 
-    Whether a survey can be split, or has enough of each class, is asked when it is checked: more may be added to it.
+    Whether a survey can be split, or has enough of each class, is asked when it is checked. What reading says about
+    flights is kept.
     """
     return {
-        code: rule for code, rule in catalogue.items() if rule.group in {"photo", "label"} or code in _ALSO_WHEN_ADDING
+        code: rule
+        for code, rule in catalogue.items()
+        if rule.group in {"photo", "label"}
+        or code in _ALSO_WHEN_ADDING
+        or (rule.group == "survey" and code in READER_CODES)
     }
 
 

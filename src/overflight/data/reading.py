@@ -6,21 +6,34 @@ findings are only what stood in the way of reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from overflight.data.checks.subject import Subject
 from overflight.data.facts import PhotoFacts, read_facts
 from overflight.data.files import SourceFiles, find_files
 from overflight.data.findings import Finding
-from overflight.data.flights import TABLES, FlightOf, FlightTable, assign_flights, check_table, read_table
+from overflight.data.flights import (
+    TABLES,
+    FlightOf,
+    FlightTable,
+    check_table,
+    clue_of,
+    flight_findings,
+    infer_flights,
+    read_table,
+)
 from overflight.data.formats.registry import read_with
 from overflight.data.formats.sniffed import Sniffed
 from overflight.data.given_split import find_split
 from overflight.errors import InputError
 
 Progress = Callable[[int, int], None]
+
+_NO_TIME = datetime(9000, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ def read_source(
     progress: Progress | None = None,
     train_scale: float = 1.0,
     split_by: str = "flight",
+    now: datetime | None = None,
 ) -> Read:
     """Read a folder of photographs and labels.
 
@@ -70,6 +84,7 @@ def read_source(
         progress: Called with (photographs done, photographs in all).
         train_scale: See :class:`Subject`.
         split_by: See :class:`Subject`.
+        now: Present time: photographs cannot be taken later. None: that is not judged.
 
     Raises:
         UsageError: a format or label file that is not there, or several that are possible.
@@ -87,7 +102,7 @@ def read_source(
             raise
         what = "no photographs (JPEG, PNG, TIFF) and no labels found"
         raise InputError(what, where=str(files.root), cure="Give the folder that holds both") from error
-    flight_of, flight_findings, evidence = _flights(files, facts, table)
+    flight_of, flight_findings, evidence = _flights(files, facts, table, now=now or _NO_TIME)
     split = find_split(files, lists=split_lists)
     subject = Subject(
         name=name,
@@ -117,11 +132,19 @@ def _table(root: Path, given: Path | None) -> FlightTable | None:
 
 
 def _flights(
-    files: SourceFiles, facts: dict[str, PhotoFacts], table: FlightTable | None
+    files: SourceFiles, facts: Mapping[str, PhotoFacts], table: FlightTable | None, *, now: datetime
 ) -> tuple[dict[str, FlightOf], list[Finding], tuple[str, ...]]:
-    del facts
+    """Flight by photo key, what is wrong with flights, and a sentence about the evidence."""
     names = [PurePosixPath(photo.name) for photo in files.photos]
-    assigned = assign_flights(names, table=table)
-    found = {photo.key: flight for photo, flight in zip(files.photos, assigned, strict=True)}
-    findings = [] if table is None else [*table.findings, *check_table(table, names)]
-    return found, findings, ()
+    clues = [clue_of(name, facts[photo.key].metadata) for name, photo in zip(names, files.photos, strict=True)]
+    inferred = infer_flights(clues, table=table)
+    found = {photo.key: flight for photo, flight in zip(files.photos, inferred, strict=True)}
+    findings = flight_findings(clues, inferred, now=now)
+    if table is not None:
+        findings = [*table.findings, *check_table(table, names), *findings]
+    kinds = Counter(flight.evidence.partition(",")[0] for flight in inferred)
+    by = {"table": f"the table {table.name}" if table else "a table", "folder": "folders", "name": "names"}
+    parts = [f"{count:,} by {by.get(kind, kind)}" for kind, count in kinds.most_common()]
+    flights = len({flight.flight for flight in inferred})
+    noun = "flight" if flights == 1 else "flights"
+    return found, findings, (f"{flights:,} {noun} ({', '.join(parts)})",) if inferred else ()

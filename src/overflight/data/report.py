@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ def check_source(
     decode: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
+    now: datetime | None = None,
 ) -> SurveyReport:
     """Check a user's folder as it is, with what would be left out of a survey; see ``reading.read_source``.
 
@@ -133,6 +135,7 @@ def check_source(
         progress=progress,
         train_scale=train_scale,
         split_by=split_by,
+        now=now,
     )
     return report_on(read, survey=None, catalogue=catalogue)
 

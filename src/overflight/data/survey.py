@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,7 @@ def read_survey(
     labels: str | None = None,
     catalogue: Catalogue | None = None,
     fix: bool = False,
+    now: datetime | None = None,
 ) -> SurveyDraft:
     """Read a folder of photographs and labels and check what needs no pixels: names, headers, labels, equal files.
 
@@ -199,6 +201,7 @@ def read_survey(
         labels: Label file or folder, where there are several.
         catalogue: Severities and limits of the checks.
         fix: Apply the safe cures.
+        now: Present time: photographs cannot be taken later. None: that is not judged.
 
     Raises:
         UsageError: the name, format or label file cannot be used.
@@ -206,7 +209,7 @@ def read_survey(
     """
     check_name(name)
     read = read_source(
-        path, name=name, format=format, labels=labels, flights=flights, workers=workers, progress=progress
+        path, name=name, format=format, labels=labels, flights=flights, workers=workers, progress=progress, now=now
     )
     rules = load_catalogue() if catalogue is None else catalogue
     return draft_of(read, catalogue=rules, fix=fix)
