@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
+from overflight.data.checks.catalogue import load_catalogue
 from overflight.data.files import find_files
 from overflight.data.formats import coco
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners, xyxy_of_corners
@@ -246,6 +247,20 @@ def test_odd_categories_are_found(tmp_path, categories, classes):
     assert found.boxes == 1
 
 
+NAMES_OF_CLASSES = {
+    "spaces around it": (" tree, dead ", "tree, dead"),
+    "other scripts": ("деревья 🚴\u200d♀\xa0x", "деревья 🚴\u200d♀\xa0x"),
+    "line break": ("a\nb", "a\\nb"),
+    "half a surrogate": ("a\ud800", "a\\ud800"),
+    "very long": ("x" * 10_000, "x" * 197 + "..."),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), NAMES_OF_CLASSES.values(), ids=NAMES_OF_CLASSES)
+def test_names_of_classes_fit_on_a_line(tmp_path, name, expected):
+    assert read(source(tmp_path, document(categories=[{"id": 1, "name": name}]))).classes == (expected,)
+
+
 def test_annotations_without_any_category_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="no list of categories"):
         read(source(tmp_path, {"images": [IMAGE], "annotations": [BOX]}))
@@ -327,6 +342,10 @@ def test_an_area_larger_than_the_box_is_said_once_a_file(tmp_path):
     assert "2 of 11 annotations" in finding.what
     assert found.boxes == 11
     assert codes(read(find_files(tmp_path), max_area_ratio=float("inf")))["area-field"] == 0
+
+
+def test_the_limit_for_areas_is_that_of_the_catalogue():
+    assert load_catalogue()["area-field"].limits == {"max_ratio": coco.MAX_AREA_RATIO}
 
 
 def test_annotation_ids_used_twice_are_a_warning_and_odd_ones_become_ordinals(tmp_path):
