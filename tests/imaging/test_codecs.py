@@ -262,6 +262,26 @@ def test_damage_that_breaks_the_order_of_markers_is_found(damage):
         decode(damage(restarted()))
 
 
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}], ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_grey_in_place_of_missing_data_is_found(options, mode):
+    """What tools leave that put an end marker behind half a file."""
+    data = saved(Image.fromarray(picture(320, 200)).convert(mode), **options)
+    for part in (0.6, 0.7, 0.8):
+        with pytest.raises(ImageFault, match="% of the picture is missing") as caught:
+            decode(data[: int(len(data) * part)] + b"\xff\xd9")
+        assert caught.value.code == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom"), [(0, 60), (40, 60), (200, 200)], ids=["an edge below", "edges above and below", "all grey"]
+)
+def test_grey_that_was_drawn_is_none_of_that(top, bottom):
+    rgb = picture(320, 200)
+    rgb[:top] = rgb[200 - bottom :] = 128
+    assert decode(saved(Image.fromarray(rgb), quality=95)).shape == (200, 320, 3)
+
+
 @given(st.binary(max_size=60), st.integers(0, 4200), st.sampled_from(["JPEG", "PNG", "TIFF"]))
 def test_no_bytes_make_it_fail_otherwise(junk, at, kind):
     whole = {"JPEG": JPEG, "PNG": PNG, "TIFF": TIFF}[kind]

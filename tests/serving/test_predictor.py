@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -75,7 +76,12 @@ def test_an_array_that_is_no_photo_is_refused(predictor, array):
         predictor.predict(array)
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut off"], ids=["empty", "text", "cut off"])
+TIFF = cv2.imencode(".tiff", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut off", TIFF], ids=["empty", "text", "cut off", "TIFF"]
+)
 def test_unreadable_bytes_are_an_input_error(predictor, data):
     with pytest.raises(InputError):
         predictor.predict(data)

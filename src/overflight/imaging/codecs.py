@@ -7,8 +7,10 @@ become RGB.
 16 bits become 8 by a shift that depends on the depth the camera used: 8, 10, 12, 14 or 16 bits, the least that holds
 the picture's largest sample. So a 12-bit picture in a 16-bit file is not black (OpenCV and Pillow shift by 8 always),
 and pictures of one camera are not stretched each in its own way; one whose largest sample needs fewer bits than its
-neighbours' comes out brighter by a factor of 4. Damage inside a JPEG's compressed data that leaves its structure whole
-is not noticed (no decoder reports it).
+neighbours' comes out brighter by a factor of 4.
+
+Damage inside a JPEG's compressed data that leaves its structure whole is not noticed (no decoder reports it), except
+the grey that a decoder fills in where the data of a baseline JPEG ends too early although its end marker is there.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ FORMATS = ("jpeg", "png", "tiff")
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _DEPTHS = (8, 10, 12, 14, 16)
 _MAX_CV_BANDS = 4
+_MISSING, _BLOCK_PX = 128, 8
 # None, CCITT, LZW, JPEG, Deflate, PackBits, old Deflate, LZMA, Zstandard, WebP. OpenCV shows others as black.
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000, 50001})
 
@@ -59,6 +62,10 @@ def decode(data: bytes, *, where: str = "", max_pixels: int = MAX_PIXELS, format
         deep = header.format == "jpeg" and header.bits > 8
         what = f"JPEG of {header.bits} bits is not supported" if deep else "its data is damaged"
         raise _refused(what, where, "Convert it to 8 bits" if deep else "Copy it again, or remove it")
+    missing = _filled_share(rgb) if header.format == "jpeg" else 0.0
+    if missing:
+        what = f"unreadable image: the file is cut off (the lower {missing:.0%} of the picture is missing)"
+        raise ImageFault(what, code="truncated", where=where)
     return np.ascontiguousarray(upright(to_8_bits(rgb), header.orientation))
 
 
@@ -154,6 +161,22 @@ def _pillow(data: bytes) -> Samples | None:
             return np.asarray(picture.convert("RGB"))
         except (ValueError, KeyError, TypeError):  # a mode that cannot be converted or unpacked
             return None
+
+
+def _filled_share(rgb: Samples) -> float:
+    """Share of rows at the bottom that the decoder filled in for missing data, 0 when there are none.
+
+    Missing blocks are grey of exactly 128 (all coefficients 0). A grey edge that was drawn on purpose is as wide as the
+    picture; missing blocks begin in the middle of a row, so the right end of the row above them is grey too.
+    """
+    if not (rgb[-1] == _MISSING).all():
+        return 0.0
+    grey = (rgb == _MISSING).all(axis=2)
+    filled = int(np.argmin(grey.all(axis=1)[::-1]))
+    above = len(rgb) - filled
+    if filled < _BLOCK_PX or not grey[max(0, above - 4) : above, -_BLOCK_PX:].all():
+        return 0.0
+    return filled / len(rgb)
 
 
 def _stored_size(header: Header) -> tuple[int, int]:
