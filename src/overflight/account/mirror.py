@@ -296,10 +296,12 @@ class _Run:
         part_path(self.folder, name).unlink(missing_ok=True)
         try:
             path.unlink()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
-            there = False  # macOS says PermissionError of a folder
-        else:
             there = True
+        except OSError as error:
+            if path.is_file():
+                what = f"cannot be removed ({error.strerror})"
+                raise ResourceError(what, where=str(path), cure="Check the owner of its folder") from error
+            there = False
         self.ledger.forget(name)
         with contextlib.suppress(OSError):  # ends at the first folder that is not empty
             for parent in list(path.relative_to(self.folder).parents)[:-1]:
