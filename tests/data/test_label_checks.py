@@ -225,7 +225,7 @@ def crowds(draw):
     seed = draw(st.integers(0, 10_000))
     rng = np.random.default_rng(seed)
     count = draw(st.integers(0, 120))
-    spread = draw(st.sampled_from([30.0, 300.0]))
+    spread = draw(st.sampled_from([30.0, 100.0, 300.0]))
     centre = rng.uniform(0, spread, (count, 2))
     size = np.exp(rng.normal(3, draw(st.sampled_from([0.1, 0.8])), (count, 2)))
     return rng.integers(0, 3, count), np.concatenate([centre - size / 2, centre + size / 2], axis=1)
@@ -242,8 +242,8 @@ def pairs_of_all(groups, boxes, least):
 
 
 @pytest.mark.parametrize("crowd", [0, 1000], ids=["in rows", "in one sweep"])
-@given(crowds(), st.sampled_from([0.3, 0.5, 0.8, 0.95]))
-@settings(max_examples=60)
+@given(crowds(), st.sampled_from([0.1, 0.3, 0.5, 0.8, 0.95]))
+@settings(max_examples=100)
 def test_the_sorted_search_finds_what_comparing_all_finds(crowd, sample, least):
     groups, boxes = sample
     with pytest.MonkeyPatch.context() as patch:
@@ -254,6 +254,13 @@ def test_the_sorted_search_finds_what_comparing_all_finds(crowd, sample, least):
     assert list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) == pairs_of_all(groups, boxes, least)
     measured = [iou(boxes[[a]], boxes[[b]])[0, 0] for a, b in zip(pairs.first, pairs.second, strict=True)]
     np.testing.assert_allclose(pairs.iou, measured, rtol=1e-9)
+
+
+def test_a_low_box_far_down_a_high_one_is_found_in_rows(monkeypatch):
+    monkeypatch.setattr(overlaps, "CROWD", 0)
+    boxes = np.array([(0, 5, 10, 35), (0, 24, 10, 34), (100, 100, 110, 103.34)], dtype=np.float64)
+    pairs = overlapping(np.zeros(3, dtype=np.int64), boxes, 0.3)
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0], [1])
 
 
 @given(

@@ -50,7 +50,8 @@ def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float, *, unlike: Index 
     """Pairs of boxes of one group with an IoU of at least ``min_iou``, sorted by first and second box.
 
     Two boxes with IoU >= t have an IoU >= t on each axis too, so their left edges differ by at most (1/t - 1) of the
-    smaller width, and their top edges by as much of the smaller height: that is all that has to be compared.
+    smaller width (and by less than the width of the left one), and their top edges by as much of the smaller height:
+    that is all that has to be compared.
 
     Args:
         groups: (N,) only boxes of the same group are compared.
@@ -59,7 +60,7 @@ def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float, *, unlike: Index 
         unlike: (N,) where given, only boxes that differ in it make a pair.
     """
     min_iou = max(min_iou, LEAST_IOU)
-    slack = min(1 / min_iou - 1, 1.0)
+    slack = 1 / min_iou - 1
     boxes = np.clip(xyxy_px, -FAR_PX, FAR_PX)
     size = boxes[:, 2:4] - boxes[:, :2]
     usable = np.flatnonzero((size > 0).all(axis=1))
@@ -75,7 +76,7 @@ def overlapping(groups: Index, xyxy_px: Boxes, min_iou: float, *, unlike: Index 
         good = iou >= min_iou
         return (good if kind is None else good & (kind[first] != kind[second])), iou
 
-    reach = slack * size[:, 0] + _SLACK_PX
+    reach = min(slack, 1.0) * size[:, 0] + _SLACK_PX
     every = np.arange(len(boxes))
     _, inverse, members = np.unique(group, return_inverse=True, return_counts=True)
     many = members[inverse] > CROWD
