@@ -365,9 +365,15 @@ def test_class_files_that_disagree_are_an_error(tmp_path, other, what):
     assert what in finding.what
 
 
+def test_yaml_about_other_things_does_not_disturb(tmp_path):
+    files = make_only(tmp_path, {"compose.yaml": "a: &a 1\nb: *a", "classes.txt": "car"})
+    assert find_class_names(files) == (("car",), "classes.txt", ())
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
+        pytest.param("nc: 2\nnames: [a]", "says nc: '2' and names 1 classes", id="another number of classes"),
         pytest.param("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]", "alias", id="a billion laughs"),
         pytest.param("names: &a [*a]", "alias", id="a list within itself"),
         pytest.param("names: " + "[" * 100_000, "not valid YAML|nested", id="very deep"),

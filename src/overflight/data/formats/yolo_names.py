@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from overflight.data.files import SourceFiles
+from overflight.data.files import SourceFiles, find_files
 from overflight.data.findings import Finding
 from overflight.errors import InputError
 
@@ -26,25 +26,19 @@ _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml where PyYAML 
 
 
 def read_class_names(root: Path) -> tuple[str, ...]:
-    """Names of the classes of the survey in ``root``, by index.
-
-    Looks for ``data.yaml`` (or the only other YAML file that has ``names``), then ``classes.txt`` or ``obj.names``
-    (also in ``labels/``), then a single ``*.names``.
+    """Names of the classes of the survey in ``root``, by index; see :func:`find_class_names`.
 
     Raises:
-        InputError: no such file, unreadable, not one name per index, empty or repeated names.
+        InputError: no file with names that can be used.
     """
-    for path in _beside(root):
-        names = names_in(path, where=str(path))
-        if names is not None:
-            return names
-    raise _no_names(str(root))
+    return find_class_names(find_files(root))[0]
 
 
 def find_class_names(files: SourceFiles) -> tuple[tuple[str, ...], str, tuple[Finding, ...]]:
     """Names of the classes of a source, the file they are from, and findings about files that say otherwise.
 
-    Files in the folder itself and in its ``labels`` folders come first; only without them those further below.
+    ``data.yaml`` comes first, then other YAML files with ``names``, ``classes.txt``, ``obj.names`` and ``*.names``;
+    files in the folder itself and in folders of labels and images before those further below.
 
     Raises:
         InputError: no file with names that can be used.
@@ -53,19 +47,22 @@ def find_class_names(files: SourceFiles) -> tuple[tuple[str, ...], str, tuple[Fi
     near = [key for key in keys if _is_near(key)]
     found: list[tuple[tuple[str, ...], str]] = []
     findings: list[Finding] = []
+    doubtful: list[Finding] = []  # YAML files that may be about anything
     for group in (near, [key for key in keys if key not in set(near)]):
         for key in group:
             try:
                 names = names_in(files.path(key), where=key)
             except InputError as error:
-                findings.append(Finding("error", "class-names", error.where or key, error.what, error.cure))
+                found_wrong = Finding("error", "class-names", error.where or key, error.what, error.cure)
+                (findings if _is_meant(key) else doubtful).append(found_wrong)
                 continue
             if names is not None:
                 found.append((names, key))
         if found:
             break
-    if not found and findings:
-        raise InputError(findings[0].what, where=findings[0].where, cure=findings[0].cure)
+    if not found and (findings or doubtful):
+        first = [*findings, *doubtful][0]
+        raise InputError(first.what, where=first.where, cure=first.cure)
     if not found:
         raise _no_names(str(files.root))
     names, source = found[0]
@@ -78,7 +75,7 @@ def find_class_names(files: SourceFiles) -> tuple[tuple[str, ...], str, tuple[Fi
 
 def is_class_file(key: str) -> bool:
     """Whether a file of this name holds names of classes instead of labels."""
-    name = PurePosixPath(key).name.lower()
+    name = key.rpartition("/")[2].lower()
     return name in CLASS_FILES or name.endswith(".names")
 
 
@@ -92,7 +89,12 @@ def names_in(path: Path, *, where: str) -> tuple[str, ...] | None:
         document = read_yaml(path, where=where)
         if not isinstance(document, dict) or "names" not in document:
             return None
-        return _checked(_by_index(document["names"], where), where)
+        names = _checked(_by_index(document["names"], where), where)
+        said = document.get("nc", "")
+        if isinstance(said, str) and said.strip() and _index(said.strip()) != len(names):
+            what = f"says nc: {said[:20]!r} and names {len(names)} classes"
+            raise InputError(what, where=where, cure="Correct the one that is wrong")
+        return names
     try:
         lines = _bytes(path, where=where, limit=MAX_TEXT_BYTES).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -151,13 +153,6 @@ def _at(event: yaml.Event, where: str) -> str:
     return where if event.start_mark is None else f"{where}:{event.start_mark.line + 1}"
 
 
-def _beside(root: Path) -> Iterator[Path]:
-    """Files with names in the order of their precedence."""
-    yield from sorted([*root.glob("*.yaml"), *root.glob("*.yml")], key=lambda path: (path.stem != "data", path.name))
-    candidates = [folder / name for folder in (root, root / "labels") for name in CLASS_FILES]
-    yield from (path for path in [*candidates, *sorted(root.glob("*.names"))] if path.is_file())
-
-
 def _named_files(files: SourceFiles) -> list[str]:
     keys = [key for key in files.others if is_class_file(key) or key.lower().endswith((".yaml", ".yml"))]
     return sorted(keys, key=_precedence)
@@ -178,6 +173,11 @@ def _is_near(key: str) -> bool:
     if key.lower().endswith((".yaml", ".yml")):
         return not folders
     return not folders or "labels" in folders or "images" in folders
+
+
+def _is_meant(key: str) -> bool:
+    """Whether a file is about classes by its name; any other YAML file may be about anything."""
+    return is_class_file(key) or PurePosixPath(key).stem in {"data", "dataset"}
 
 
 def _by_index(names: Any, where: str) -> list[str]:
