@@ -132,7 +132,7 @@ def _absent(labels: LabelSet, refused: list[RefusedBox]) -> list[LeftOut]:
         left.append(
             _named(labels, keys.pop(0), finding)
             if keys
-            else LeftOut("photo", finding.where, 0, (finding,), absent=True)
+            else LeftOut("photo", _said_name(finding), 0, (finding,), absent=True)
         )
     for key in (key for keys in others.values() for key in keys):
         what = f"{shown(key)} has labels and there is no such photograph"
@@ -142,6 +142,12 @@ def _absent(labels: LabelSet, refused: list[RefusedBox]) -> list[LeftOut]:
 
 def _named(labels: LabelSet, key: str, finding: Finding) -> LeftOut:
     return LeftOut("photo", key, len(labels.photos[key]), (finding,), absent=True)
+
+
+def _said_name(finding: Finding) -> str:
+    """The photograph's name in a reader's sentence, else the label file."""
+    name, says, _ = finding.what.partition(" has labels")
+    return name.strip("'") if says else finding.where
 
 
 def _names_a_photo(finding: Finding) -> bool:
@@ -160,7 +166,7 @@ def _box(entry: RefusedBox, *, cured: bool = False) -> LeftOut:
 
 
 def _entries(refused: Iterable[RefusedBox]) -> tuple[tuple[str, str], ...]:
-    return tuple((entry.finding.where, entry.raw) for entry in refused)
+    return tuple((entry.finding.where, entry.raw) for entry in refused if entry.raw)
 
 
 def file_of(where: str) -> str:
