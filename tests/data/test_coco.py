@@ -383,6 +383,14 @@ def test_other_json_is_not_taken_for_coco(tmp_path, content):
     assert coco.sniff(source(tmp_path, content)) is None
 
 
+def test_one_coco_file_is_found_among_many_others(tmp_path):
+    files = source(tmp_path, photos=["images/a.jpg"], **{f"{at:03}": {"shapes": []} for at in range(50)})
+    (tmp_path / "sets/annotations").mkdir(parents=True)
+    (tmp_path / "sets/annotations/instances_train.json").write_text(json.dumps(document()))
+    assert coco.sniff(files) is None
+    assert coco.sniff(find_files(tmp_path)).labels == ("sets/annotations/instances_train.json",)
+
+
 def test_results_beside_labels_are_named(tmp_path):
     sniffed = coco.sniff(source(tmp_path, document(), results=[BOX | {"score": 0.5}]))
     assert sniffed.labels == ("labels.json",)

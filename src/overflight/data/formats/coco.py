@@ -32,6 +32,7 @@ NAME = "coco"
 LABEL_FILE = "annotations.json"
 MAX_AREA_RATIO = 1.1
 _LOOKED_AT = 32
+_USUAL_NAME = re.compile("coco|instances|annotation", re.IGNORECASE)
 _KEYS = re.compile(
     rb'"(images|annotations|categories|file_name|image_id|category_id|bbox|score|source-ref|shapes)"\s*:'
 )
@@ -63,10 +64,11 @@ def sniff(files: SourceFiles) -> Sniffed | None:
 
 
 def _candidates(files: SourceFiles) -> list[str]:
-    """JSON files to look at: those that do not belong to one photograph, the ones nearest to the root first."""
+    """JSON files to look at: first those that do not belong to one photograph, have a usual name, lie near the root."""
     stems = {photo.key.rsplit(".", 1)[0] for photo in files.photos}
     found = [key for key in files.others if key.lower().endswith(".json")]
-    return sorted(found, key=lambda key: (key.rsplit(".", 1)[0] in stems, key.count("/"), key))[:_LOOKED_AT]
+    found.sort(key=lambda key: (key.rsplit(".", 1)[0] in stems, not _USUAL_NAME.search(key), key.count("/"), key))
+    return found[:_LOOKED_AT]
 
 
 def _is_coco(keys: set[str]) -> bool:
@@ -206,11 +208,11 @@ def _nothing(labels: tuple[str, ...], findings: list[Finding]) -> InputError:
 
 def _by_photo(read_files: list[CocoFile], columns: list[Columns]) -> dict[str, PhotoLabels]:
     """Labels by photo key; those of a photograph that several entries or files name one after the other."""
-    placed: dict[str, PhotoLabels] = {}
+    parts: dict[str, list[PhotoLabels]] = {}
     for coco, column in zip(read_files, columns, strict=True):
         for key, labels in _of_file(coco, column):
-            placed[key] = labels if key not in placed else _joined(placed[key], labels)
-    return placed
+            parts.setdefault(key, []).append(labels)
+    return {key: found[0] if len(found) == 1 else _joined(found) for key, found in parts.items()}
 
 
 def _of_file(coco: CocoFile, column: Columns) -> Iterator[tuple[str, PhotoLabels]]:
@@ -238,19 +240,16 @@ def _of_file(coco: CocoFile, column: Columns) -> Iterator[tuple[str, PhotoLabels
         )
 
 
-def _joined(first: PhotoLabels, second: PhotoLabels) -> PhotoLabels:
-    ignored = None
-    if first.ignored is not None or second.ignored is not None:
-        masks = [np.zeros(len(part), np.bool_) if part.ignored is None else part.ignored for part in (first, second)]
-        ignored = np.concatenate(masks)
+def _joined(parts: list[PhotoLabels]) -> PhotoLabels:
+    masks = [np.zeros(len(part), np.bool_) if part.ignored is None else part.ignored for part in parts]
     return PhotoLabels(
-        size_wh_px=first.size_wh_px,
-        class_ids=np.concatenate([first.class_ids, second.class_ids]),
-        xyxy_px=np.concatenate([first.xyxy_px, second.xyxy_px]),
-        numbers=np.concatenate([first.numbers, second.numbers]),
-        file=first.file,
-        unit=first.unit,
-        ignored=ignored,
+        size_wh_px=parts[0].size_wh_px,
+        class_ids=np.concatenate([part.class_ids for part in parts]),
+        xyxy_px=np.concatenate([part.xyxy_px for part in parts]),
+        numbers=np.concatenate([part.numbers for part in parts]),
+        file=parts[0].file,
+        unit=parts[0].unit,
+        ignored=np.concatenate(masks) if any(part.ignored is not None for part in parts) else None,
     )
 
 
