@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from overflight.data.metadata import PhotoMetadata, camera_diagonals_mm, metadata_of, pose_of, read_metadata
+from overflight.data.metadata import PhotoMetadata, cameras, metadata_of, pose_of, read_metadata
 from overflight.data.xmp import xmp_properties
 from overflight.imaging.header import Header, read_header
 
@@ -317,10 +317,29 @@ def test_focal_length_as_of_a_35_mm_camera(main, details, focal_mm, source):
     assert found.focal_length_35mm_mm == (None if focal_mm is None else pytest.approx(focal_mm, abs=0.02))
 
 
+@pytest.mark.parametrize(
+    ("details", "size", "focal_mm"),
+    [
+        pytest.param({0xA002: 4000, 0xA003: 3000}, (4000, 3000), 26.0, id="the whole sensor"),
+        pytest.param({0xA002: 4000, 0xA003: 2250}, (4000, 2250), 28.33, id="16:9 of it"),
+        pytest.param({0xA002: 4000, 0xA003: 2250}, (1920, 1080), 28.33, id="16:9, made smaller afterwards"),
+        pytest.param({}, (4000, 2250), 28.33, id="size of the file"),
+        pytest.param({}, (2250, 4000), 28.33, id="size of the file, upright"),
+        pytest.param({0xA002: 1058, 0xA003: 997}, (1058, 997), 26.0, id="a cut of unknown origin"),
+    ],
+)
+def test_a_picture_cut_out_of_the_sensor_has_a_longer_focal_length(details, size, focal_mm):
+    exif = Image.Exif()
+    exif.update(DJI_FC220)
+    exif.get_ifd(0x8769).update({0xA405: 26, 0x920A: 4.73, **details})
+    found = metadata_of(Header("jpeg", *size, 1, exif.tobytes(), b""))
+    assert (found.focal_length_35mm_mm, found.focal_source) == (pytest.approx(focal_mm, abs=0.01), "exif-35mm")
+
+
 def test_the_table_of_cameras_agrees_with_exif_where_both_speak():
     """FC220: 4.73 mm are 26 mm in its EXIF; FC300S: 3.61 and 20; FC6310: 8.8 and 24 (whole numbers, up to 4 % off)."""
     for name, focal_mm, focal_35mm_mm in [("dji fc220", 4.73, 26), ("dji fc300s", 3.61, 20), ("dji fc6310", 8.8, 24)]:
-        assert focal_mm / camera_diagonals_mm()[name] * 43.267 == pytest.approx(focal_35mm_mm, rel=0.04)
+        assert focal_mm / cameras()[name].diagonal_mm * 43.267 == pytest.approx(focal_35mm_mm, rel=0.04)
 
 
 @pytest.mark.parametrize(("value", "zoom"), [(0.0, 1.0), (1.0, 1.0), (2.5, 2.5), (0.2, None), (None, None)], ids=str)
@@ -358,13 +377,13 @@ ABSENT = {field.name: None for field in fields(PhotoMetadata)}
 MINSK = {
     "camera_make": "DJI",
     "camera_model": "FC220",
-    "focal_length_35mm_mm": 26.0,
+    "focal_length_35mm_mm": 28.33,
     "focal_length_mm": 4.73,
     "focal_source": "exif-35mm",
     "altitude_source": "relative",
     "gimbal_roll_deg": 0.0,
 }
-BRIGHTON = MINSK | {"camera_model": "FC300S", "focal_length_35mm_mm": 20.0, "focal_length_mm": 3.61}
+BRIGHTON = MINSK | {"camera_model": "FC300S", "focal_length_35mm_mm": 21.79, "focal_length_mm": 3.61}
 CANON = {"camera_make": "Canon", "focal_source": "exif-focal-plane", "digital_zoom": 1.0}
 SENECA = CANON | {"camera_model": "Canon PowerShot ELPH 300 HS", "focal_length_35mm_mm": 24.02, "focal_length_mm": 4.3}
 CALITERRA = CANON | {"camera_model": "Canon PowerShot SX260 HS", "focal_length_35mm_mm": 25.13, "focal_length_mm": 4.5}

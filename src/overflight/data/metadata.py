@@ -49,7 +49,8 @@ class PhotoMetadata:
         altitude_agl_m: Height above the take-off point or the ground.
         gimbal_pitch_deg: -90 looks straight down.
         yaw_deg: Compass direction of the camera, -180..180.
-        focal_length_35mm_mm: Focal length as of a 35 mm camera, which gives the field of view.
+        focal_length_35mm_mm: Focal length as of a 35 mm camera over the picture's diagonal, which gives the field of
+            view; EXIF's figure is corrected where a known camera cut the picture out of its sensor.
         altitude_source: ``relative`` (to the take-off point) or ``above-ground``.
         absolute_altitude_m: Height above the sea or an ellipsoid; never the height above the ground.
         gimbal_roll_deg: Positive turns the camera clockwise as seen from behind.
@@ -80,6 +81,25 @@ class PhotoMetadata:
     digital_zoom: float | None = None
 
 
+@dataclass(frozen=True)
+class Camera:
+    """The sensor of a camera.
+
+    Attributes:
+        width_mm: Width of what a picture of ``frame_wh_px`` uses.
+        frame_wh_px: Columns and rows of the largest still picture.
+    """
+
+    width_mm: float
+    frame_wh_px: tuple[int, int]
+
+    @property
+    def diagonal_mm(self) -> float:
+        """Diagonal of what a picture of ``frame_wh_px`` uses."""
+        width_px, height_px = self.frame_wh_px
+        return self.width_mm * math.hypot(1.0, height_px / width_px)
+
+
 def read_metadata(path: Path) -> PhotoMetadata:
     """Metadata of a photograph's file.
 
@@ -94,7 +114,7 @@ def metadata_of(header: Header) -> PhotoMetadata:
     main, details, gps = _exif_blocks(header.exif)
     xmp = read_xmp(header.xmp)
     position = _gps_position(gps) or _position(xmp.latitude_deg, xmp.longitude_deg) or (None, None)
-    focal, focal_source = _focal_35mm(main, details)
+    focal, focal_source = _focal_35mm(main, details, (header.width_px, header.height_px))
     serials = (details.get(_BODY_SERIAL), main.get(_CAMERA_SERIAL))
     absolute = xmp.absolute_altitude_m
     return PhotoMetadata(
@@ -189,23 +209,37 @@ def _gps_altitude(gps: Mapping[int, Any]) -> float | None:
     return None if metres is None else round(-metres if below else metres, 3)
 
 
-def _focal_35mm(main: Mapping[int, Any], details: Mapping[int, Any]) -> tuple[float | None, FocalSource | None]:
-    """Focal length as of a 35 mm camera by the diagonal (CIPA DCG-001), and where it comes from."""
-    given = _positive(details.get(_FOCAL_LENGTH_35MM))
-    if given is not None:
-        return given, "exif-35mm"
-    focal_mm = _positive(details.get(_FOCAL_LENGTH))
-    if focal_mm is None:
-        return None, None
-    diagonal_mm = _plane_diagonal_mm(details)
-    if diagonal_mm is not None:
-        return round(focal_mm / diagonal_mm * FILM_DIAGONAL_MM, 2), "exif-focal-plane"
+def _focal_35mm(
+    main: Mapping[int, Any], details: Mapping[int, Any], size_wh_px: tuple[int, int]
+) -> tuple[float | None, FocalSource | None]:
+    """Focal length as of a 35 mm camera over the picture's diagonal (CIPA DCG-001), and where it comes from."""
     make, model = _text(main.get(_MAKE)), _text(main.get(_MODEL))
-    name = model if model.startswith(make) else f"{make} {model}"
-    diagonal_mm = camera_diagonals_mm().get(name.lower())
-    if diagonal_mm is not None:
-        return round(focal_mm / diagonal_mm * FILM_DIAGONAL_MM, 2), "camera-table"
+    camera = cameras().get((model if model.startswith(make) else f"{make} {model}").lower())
+    given, focal_mm = _positive(details.get(_FOCAL_LENGTH_35MM)), _positive(details.get(_FOCAL_LENGTH))
+    crop = 1.0 if camera is None else _crop_factor(camera, details, size_wh_px)
+    if given is not None:
+        return round(given * crop, 2), "exif-35mm"
+    diagonal_mm = _plane_diagonal_mm(details)
+    if focal_mm is not None and diagonal_mm is not None:
+        return round(focal_mm / diagonal_mm * FILM_DIAGONAL_MM, 2), "exif-focal-plane"
+    if focal_mm is not None and camera is not None:
+        return round(focal_mm / camera.diagonal_mm * FILM_DIAGONAL_MM * crop, 2), "camera-table"
     return None, None
+
+
+def _crop_factor(camera: Camera, details: Mapping[int, Any], size_wh_px: tuple[int, int]) -> float:
+    """Diagonal of the whole sensor in pixels / diagonal of the picture, where the camera cut off its top and bottom.
+
+    DJI's 16:9 pictures of a 4:3 sensor keep the figure of the whole sensor in EXIF: with 4.73 mm and 6.17 mm for 4000
+    pixels an FC220 has 26.5 mm over 4000x3000, which EXIF rounds to 26, and 28.9 mm over the 4000x2250 of the picture.
+    """
+    width, height = _positive(details.get(_WIDTH)), _positive(details.get(_HEIGHT))
+    if width is None or height is None:
+        width, height = max(size_wh_px), min(size_wh_px)
+    frame_width, frame_height = camera.frame_wh_px
+    if abs(width - frame_width) > 0.02 * frame_width or height > 0.98 * frame_height:
+        return 1.0
+    return math.hypot(frame_width, frame_height) / math.hypot(width, height)
 
 
 def _plane_diagonal_mm(details: Mapping[int, Any]) -> float | None:
@@ -220,14 +254,13 @@ def _plane_diagonal_mm(details: Mapping[int, Any]) -> float | None:
 
 
 @functools.cache
-def camera_diagonals_mm() -> Mapping[str, float]:
-    """Diagonal of the sensor by ``make model`` in lower case, from ``cameras.yaml``."""
+def cameras() -> Mapping[str, Camera]:
+    """Cameras by ``make model`` in lower case, from ``cameras.yaml``."""
     document = yaml.safe_load(files("overflight.data").joinpath("cameras.yaml").read_text(encoding="utf-8"))
-    found = {}
-    for name, camera in document["cameras"].items():
-        width_px, height_px = camera["frame_wh_px"]
-        found[str(name).lower()] = float(camera["width_mm"]) * math.hypot(1, height_px / width_px)
-    return found
+    return {
+        str(name).lower(): Camera(float(camera["width_mm"]), tuple(camera["frame_wh_px"]))
+        for name, camera in document["cameras"].items()
+    }
 
 
 def _zoom(value: Any) -> float | None:

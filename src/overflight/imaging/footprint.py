@@ -2,8 +2,8 @@
 
 Assumes flat ground at the height that ``altitude_agl_m`` is measured from, and a lens without distortion (as
 ``overflight.imaging.geo``, which does the same for a camera that looks straight down). A view to the horizon has no
-footprint. The field of view comes from the 35 mm equivalent over the photograph's diagonal; where a camera cuts 16:9
-out of a 4:3 sensor without changing that figure, footprints come out up to 9 % too long.
+footprint. The field of view comes from the 35 mm equivalent over the photograph's diagonal, which EXIF rounds to whole
+millimetres and some cameras state for a larger frame (see ``overflight.data.metadata``).
 
 Sources: P. R. Wolf, B. A. Dewitt: Elements of Photogrammetry, 3rd ed. (2000), chapter 10 (tilted photographs); RFC 7946
 (order of corners); OpenCV ``intersectConvexConvex`` (O'Rourke, Computational Geometry in C, 7.6).
