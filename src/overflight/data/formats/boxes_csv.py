@@ -25,7 +25,7 @@ from overflight.data.formats.entries import (
     unknown_class,
 )
 from overflight.data.formats.gather import Gathering, Pile, all_classes, nothing_readable
-from overflight.data.formats.json_files import shown
+from overflight.data.formats.json_files import collector_paused, shown
 from overflight.data.formats.labels import LabelSet
 from overflight.data.formats.pairing import HEAD_BYTES, evidence
 from overflight.data.formats.sniffed import Sniffed, Written
@@ -140,6 +140,7 @@ def _looks_headless(text: str) -> bool:
     return not any(corners) or not isinstance(finite_numbers(corners, CORNERS), Refusal)
 
 
+@collector_paused()
 def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
     """Labels of tables.
 

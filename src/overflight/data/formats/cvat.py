@@ -26,6 +26,7 @@ from overflight.data.formats.entries import (
     unknown_class,
 )
 from overflight.data.formats.gather import Gathering, Pile, all_classes, nothing_readable
+from overflight.data.formats.json_files import collector_paused
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import evidence, heads_of_some
 from overflight.data.formats.sniffed import Sniffed, Written
@@ -70,6 +71,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     return Sniffed(NAME, found, evidence(found, "XML files with <annotations> and <image>"))
 
 
+@collector_paused()
 def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
     """Labels of CVAT files.
 
@@ -175,17 +177,19 @@ def _image(
         counts.attributes += any(child.tag == "attribute" for child in shape.children)
 
 
-def _add(points: NDArray[np.float64], class_id: int, shape: Node, pile: Pile) -> None:
-    low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    if shape.tag == "box" and len(points) == 2:
+def _add(found: list[float] | NDArray[np.float64], class_id: int, shape: Node, pile: Pile) -> None:
+    if isinstance(found, list):
         # the corners as written, not sorted: a box with its corners swapped is for the checks to name
-        low, high = points.tolist()
-    corners = [(x, y) for x, y in points.tolist()] if shape.tag == "box" and len(points) == 4 else None
-    pile.labels.add(class_id, (low[0], low[1], high[0], high[1]), number=shape.line, corners_px=corners)
+        x1, y1, x2, y2 = found
+        pile.labels.add(class_id, (x1, y1, x2, y2), number=shape.line)
+        return
+    (x1, y1), (x2, y2) = found.min(axis=0).tolist(), found.max(axis=0).tolist()
+    corners = [(x, y) for x, y in found.tolist()] if shape.tag == "box" else None
+    pile.labels.add(class_id, (x1, y1, x2, y2), number=shape.line, corners_px=corners)
 
 
-def _shape(shape: Node) -> NDArray[np.float64] | Refusal:
-    """Points (N, 2): two corners of an upright box, four of a turned one, or those of a polygon."""
+def _shape(shape: Node) -> list[float] | NDArray[np.float64] | Refusal:
+    """Corners ``x1 y1 x2 y2`` of an upright box, or points (N, 2): four of a turned one, or those of a polygon."""
     if shape.tag == "box":
         return _box(shape)
     if shape.tag == "polygon":
@@ -194,15 +198,17 @@ def _shape(shape: Node) -> NDArray[np.float64] | Refusal:
     return Refusal("no-box", what, "Draw a box around the object")
 
 
-def _box(shape: Node) -> NDArray[np.float64] | Refusal:
+def _box(shape: Node) -> list[float] | NDArray[np.float64] | Refusal:
     values = finite_numbers([shape.attrs.get(name) for name in CORNERS], CORNERS)
+    if "rotation" not in shape.attrs:
+        return values
     turn = finite_numbers([shape.attrs.get("rotation") or "0"], ["rotation"])
     if isinstance(values, Refusal):
         return values
     if isinstance(turn, Refusal):
         return turn
     if math.fmod(turn[0], 360) == 0:
-        return np.array(values).reshape(2, 2)
+        return values
     return turned(values, turn[0])
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from overflight.data.files import SourceFiles
 from overflight.data.formats.entries import Refusal, classes_file, finite_numbers, sentences, unknown_class
 from overflight.data.formats.gather import Gathering, Pile, all_classes, nothing_readable, texts_of_photos
+from overflight.data.formats.json_files import collector_paused
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.data.formats.pairing import Pairs, evidence, label_paths, sniffed_texts
 from overflight.data.formats.sniffed import Sniffed, Written
@@ -58,6 +59,7 @@ def _is_header(line: str) -> bool:
     return line.lstrip().lower().startswith(_HEADERS)
 
 
+@collector_paused()
 def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
     """Labels of DOTA files.
 

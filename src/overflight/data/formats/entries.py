@@ -37,6 +37,13 @@ def raw(text: str) -> str:
 
 def finite_numbers(fields: Sequence[str | None], names: Sequence[str]) -> list[float] | Refusal:
     """Decimal numbers of ``fields``, all finite, or why not; ``names`` are used in the reason."""
+    try:
+        plain = "".join(fields)  # type: ignore[arg-type] # a missing field raises TypeError
+        found = [float(field) for field in fields]  # type: ignore[arg-type]
+        if len(plain) <= MAX_NUMBER_CHARS and plain.isascii() and "_" not in plain and all(map(math.isfinite, found)):
+            return found
+    except (TypeError, ValueError):
+        pass  # the reason is looked for below, field by field
     values = []
     for field, name in zip(fields, names, strict=True):
         if field is None or not field.strip():

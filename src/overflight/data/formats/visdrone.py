@@ -15,6 +15,7 @@ from pathlib import Path
 from overflight.data.files import SourceFiles
 from overflight.data.formats.entries import Refusal, classes_file, finite_numbers, sentences
 from overflight.data.formats.gather import Gathering, Pile, nothing_readable, texts_of_photos
+from overflight.data.formats.json_files import collector_paused
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import Pairs, evidence, label_paths, sniffed_texts
 from overflight.data.formats.sniffed import Sniffed, Written
@@ -52,6 +53,7 @@ def _fits(lines: list[str]) -> bool:
     return good > 0 and 2 * good >= len(lines)
 
 
+@collector_paused()
 def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
     """Labels of VisDrone files.
 

@@ -25,7 +25,7 @@ from overflight.data.formats.entries import (
     unknown_class,
 )
 from overflight.data.formats.gather import Gathering, Pile, all_classes, nothing_readable
-from overflight.data.formats.json_files import shown
+from overflight.data.formats.json_files import collector_paused, shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import Pairs, evidence, heads_of_some, label_paths
 from overflight.data.formats.sniffed import Sniffed, Written
@@ -38,6 +38,7 @@ MAX_FILE_BYTES = 64_000_000
 MARK = "Overflight: pixels from 1, last one included"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("difficult", "truncated", "occluded")
+_NOT_SET = frozenset({"", "0", "false", "False", "Unspecified"})
 _OF_VOC = frozenset({"object", "object/bndbox", "filename", "size"})
 
 
@@ -81,6 +82,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     return Sniffed(NAME, tuple(keys), evidence(keys, "XML files with <annotation> and <object><bndbox>"))
 
 
+@collector_paused()
 def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
     """Labels of VOC files.
 
@@ -175,19 +177,20 @@ def _part(part: Node, document: _Document, counts: _Counts) -> None:
 
 
 def _object(node: Node) -> _Object:
-    name = node.text_of("name") or ""
-    box = node.child("bndbox")
+    texts = node.texts()
+    name = texts.get("name", "")
+    box = node.child("bndbox") if "bndbox" in texts else None
     corners: list[float] | Refusal
     if box is None:
-        other = next((child.tag for child in node.children if child.tag in {"polygon", "robndbox", "segmentation"}), "")
+        other = next((tag for tag in ("polygon", "robndbox", "segmentation") if tag in texts), "")
         has = f"<{other}> and no <bndbox>" if other else "no <bndbox>"
         corners = Refusal("no-box", f"the object has {has}", "Export upright boxes, or draw this one again")
         written = ""
     else:
-        texts = [box.text_of(corner) for corner in CORNERS]
-        corners = finite_numbers(texts, CORNERS)
-        written = " ".join(f"{tag}={text}" for tag, text in zip(CORNERS, texts, strict=True))
-    flags = frozenset(flag for flag in _FLAGS if (node.text_of(flag) or "0") not in {"0", "false", "False"})
+        by_name = box.texts()
+        corners = finite_numbers([by_name.get(corner) for corner in CORNERS], CORNERS)
+        written = " ".join(f"{tag}={text}" for tag, text in by_name.items()) if isinstance(corners, Refusal) else ""
+    flags = frozenset(flag for flag in _FLAGS if texts.get(flag, "") not in _NOT_SET)
     return _Object(node.line, name, corners, flags, f"{name} {written}")
 
 

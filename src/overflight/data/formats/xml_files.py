@@ -20,12 +20,13 @@ from overflight.data.files import MAX_LABEL_BYTES, SourceFiles
 from overflight.data.formats.entries import Refusal
 
 MAX_DEPTH = 64
-MAX_TEXT_CHARS = 1_000_000
 MAX_PART_ELEMENTS = 3_000_000
 HEAD_BYTES = 65_536
 _CHUNK_BYTES = 1 << 20
 # expat before 2.6 looks through an unfinished piece again with every chunk: such a piece has to end in time
 _MAX_SILENT_CHUNKS = 8
+# expat hands a text over in pieces of its buffer, 8 KiB; they are counted after every chunk
+_MAX_WORDS = 256
 _EXPORT_AGAIN = "Export the labels again; a copy may have broken off"
 
 
@@ -38,7 +39,6 @@ class XmlDamageError(Exception):
         self.line = line
 
 
-@dataclass(slots=True)
 class Node:
     """One element with everything in it.
 
@@ -46,15 +46,22 @@ class Node:
         tag: Name.
         attrs: Attributes.
         line: Line of its start, from 1.
-        text: Characters directly in it, stripped.
+        text: Characters directly in it after its last child, stripped.
         children: Elements directly in it, in order.
     """
 
-    tag: str
-    attrs: dict[str, str]
-    line: int
-    text: str = ""
-    children: list[Node] = field(default_factory=list)
+    __slots__ = ("attrs", "children", "line", "tag", "text")
+
+    def __init__(self, tag: str, attrs: dict[str, str], line: int) -> None:
+        self.tag = tag
+        self.attrs = attrs
+        self.line = line
+        self.text = ""
+        self.children: list[Node] = []
+
+    def texts(self) -> dict[str, str]:
+        """Text of the elements directly in this one, by name; the first counts."""
+        return {node.tag: node.text for node in reversed(self.children)}
 
     def child(self, tag: str) -> Node | None:
         """The first element called ``tag`` directly in this one."""
@@ -74,45 +81,33 @@ class _Builder:
     ready: list[Node] = field(default_factory=list)
     stack: list[Node] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
-    chars: int = 0
-    events: int = 0
-    in_part: int = 0
+    elements: int = 0
+    part_began: int = 0
 
     def start(self, tag: str, attrs: dict[str, str]) -> None:
         node = Node(tag, attrs, self.parser.CurrentLineNumber)
         self.words.clear()
-        self.chars = 0
-        self.events += 1
-        self.in_part += 1
-        if not self.stack:
+        self.elements += 1
+        stack = self.stack
+        if not stack:
             self.ready.append(node)
-        self.stack.append(node)
-        if len(self.stack) > MAX_DEPTH:
+        stack.append(node)
+        if len(stack) > MAX_DEPTH:
             raise XmlDamageError(f"is nested more than {MAX_DEPTH} deep", line=node.line)
-        if self.in_part > MAX_PART_ELEMENTS:
+        if self.elements - self.part_began > MAX_PART_ELEMENTS:
             raise XmlDamageError(f"has a part of more than {MAX_PART_ELEMENTS:,} elements", line=node.line)
 
     def end(self, _tag: str) -> None:
-        node = self.stack.pop()
-        if self.words:
-            node.text = "".join(self.words).strip()
-            self.words.clear()
-            self.chars = 0
-        self.events += 1
-        depth = len(self.stack)
-        if depth > 1:
-            self.stack[-1].children.append(node)
-        elif depth == 1:
-            self.in_part = 0
+        stack, words = self.stack, self.words
+        node = stack.pop()
+        if words:
+            node.text = "".join(words).strip()
+            words.clear()
+        if len(stack) > 1:
+            stack[-1].children.append(node)
+        elif stack:
+            self.part_began = self.elements
             self.ready.append(node)
-
-    def text(self, text: str) -> None:
-        self.events += 1
-        self.chars += len(text)
-        if self.chars > MAX_TEXT_CHARS:
-            what = f"holds a text of more than {MAX_TEXT_CHARS:,} characters"
-            raise XmlDamageError(what, line=self.parser.CurrentLineNumber)
-        self.words.append(text)
 
 
 def read_parts(path: Path, *, max_bytes: int = MAX_LABEL_BYTES) -> Iterator[Node]:
@@ -122,14 +117,14 @@ def read_parts(path: Path, *, max_bytes: int = MAX_LABEL_BYTES) -> Iterator[Node
         XmlDamageError: not well formed, an unknown encoding, a document type or entities, too deep, too large.
     """
     # DefusedXMLParser sets expat's handlers that forbid; those that build are ours, as its own keep the whole tree
-    parser: Any = DefusedXMLParser(forbid_dtd=True).parser  # type: ignore[attr-defined] # missing in the stubs
+    parser: Any = DefusedXMLParser(forbid_dtd=True).parser
     parser.ordered_attributes = False
     parser.buffer_text = True
     parser.DefaultHandlerExpand = None
     builder = _Builder(parser)
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.text
+    parser.CharacterDataHandler = builder.words.append
     try:
         with path.open("rb") as handle:
             if (size := path.stat().st_size) > max_bytes:
@@ -145,11 +140,11 @@ def _feed(handle: Any, parser: Any, builder: _Builder) -> Iterator[Node]:
     while more:
         chunk = handle.read(_CHUNK_BYTES)
         more = bool(chunk)
-        before = builder.events
+        before = builder.elements, len(builder.words)
         _parse(parser, chunk)
-        silent = silent + 1 if builder.events == before else 0
-        if silent > _MAX_SILENT_CHUNKS:
-            raise XmlDamageError("holds a single value of many megabytes", line=parser.CurrentLineNumber)
+        silent = silent + 1 if before == (builder.elements, len(builder.words)) else 0
+        if silent > _MAX_SILENT_CHUNKS or len(builder.words) > _MAX_WORDS:
+            raise XmlDamageError("holds a single value of more than a megabyte", line=parser.CurrentLineNumber)
         yield from builder.ready
         builder.ready.clear()
 
@@ -175,7 +170,7 @@ def root_tags(files: SourceFiles, key: str) -> tuple[str, frozenset[str]]:
 
     Also the children's children count, written ``object/bndbox``.
     """
-    parser: Any = DefusedXMLParser(forbid_dtd=True).parser  # type: ignore[attr-defined] # missing in the stubs
+    parser: Any = DefusedXMLParser(forbid_dtd=True).parser
     parser.DefaultHandlerExpand = None
     stack: list[str] = []
     root: list[str] = []
