@@ -40,7 +40,7 @@ def run(tmp_path):
         pytest.param(["models", "show", "cars/1"], {}, 4, "no such model package", id="unknown-package"),
         pytest.param(["endpoints", "show", "cars"], {}, 4, "no such endpoint", id="unknown-endpoint"),
         pytest.param(["predict", "cars", "missing.jpg"], {}, 4, "no such file", id="missing-photo"),
-        pytest.param(["survey", "add", "nowhere", "--name", "x"], {}, 3, "nowhere", id="missing-folder"),
+        pytest.param(["survey", "add", "nowhere", "--name", "x"], {}, 4, "nowhere", id="missing-folder"),
         pytest.param(["survey", "add", ".", "--name", "A b"], {}, 2, "name", id="bad-survey-name"),
         pytest.param(["survey", "synth", "--size", "big"], {}, 2, "WIDTHxHEIGHT", id="bad-size"),
         pytest.param(["survey", "synth", "--class-mix", "car"], {}, 2, "CLASS=WEIGHT", id="bad-class-mix"),

@@ -56,6 +56,12 @@ def test_a_planted_label_error_is_found_and_named(items, kind, box, seen):
     assert 0.3 <= found.suspicion <= 1
 
 
+def test_an_object_that_the_model_sees_twice_is_listed_once():
+    again = [(1, shifted(PLACES[3]), 0.7), (0, shifted(PLACES[3]), 0.6)]
+    (found,) = rank(TRUTH[:3] + TRUTH[4:], seen=[*SEEN, *again])
+    assert (found.kind, found.score) == ("no-label", 0.9)
+
+
 def test_clean_labels_give_nothing():
     assert rank(TRUTH) == []
 

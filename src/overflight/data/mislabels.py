@@ -126,7 +126,7 @@ def _of_photo(
             yield found
     touched = overlap.max(axis=0, initial=0.0) >= TOUCH_IOU
     hidden = _inside(predicted.xyxy_px, labels.xyxy_px[ignored])
-    for index in np.flatnonzero(~touched & ~hidden & (predicted.scores >= min_score)).tolist():
+    for index in _one_per_object(predicted, np.flatnonzero(~touched & ~hidden & (predicted.scores >= min_score))):
         score = float(predicted.scores[index])
         name = classes[int(predicted.class_ids[index])]
         place = _corners(predicted.xyxy_px[index])
@@ -165,6 +165,15 @@ def _of_label(
     if (overlap >= TOUCH_IOU).any():
         return None  # something else is seen there, too unsure to name the fault
     return Disagreement(key, "no-object", float(reliability[class_id]), index, name, "", 0.0, 0.0, place)
+
+
+def _one_per_object(predicted: Predicted, indices: NDArray[np.int64]) -> list[int]:
+    """The surest of the predictions that touch each other: an object without a label is listed once."""
+    kept: list[int] = []
+    for index in indices[np.argsort(-predicted.scores[indices], kind="stable")].tolist():
+        if not kept or iou(predicted.xyxy_px[[index]], predicted.xyxy_px[kept]).max() < TOUCH_IOU:
+            kept.append(index)
+    return kept
 
 
 def _best(overlap: NDArray[np.float64], scores: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int | None:
