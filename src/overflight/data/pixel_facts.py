@@ -33,6 +33,13 @@ _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 _NOISE_BLOCK_PX = 16
 _FOCUS_BLOCK_PX = 64
 _FOCUS_MIN_VARIANCE = 25.0
+# Across, down and the diagonals; these are halved for their longer step.
+_SECOND_DIFFERENCES = (
+    (np.array([[1, -2, 1]], dtype=np.float32), 1.0),
+    (np.array([[1], [-2], [1]], dtype=np.float32), 1.0),
+    (np.array([[1, 0, 0], [0, -2, 0], [0, 0, 1]], dtype=np.float32), 0.5),
+    (np.array([[0, 0, 1], [0, -2, 0], [1, 0, 0]], dtype=np.float32), 0.5),
+)
 _HAZE_SIDE_PX = 256
 _HAZE_PATCH = np.ones((15, 15), dtype=np.uint8)
 _MISSING_DATA_GREY = 128
@@ -52,8 +59,9 @@ class PixelFacts:
         dark_share: Share of pixels with luma <= 5, 0..1.
         bright_share: Share of pixels with luma >= 250, 0..1.
         sharpness: Variance of the Laplacian at a longer side of 1024 px.
-        focus: Variance of the Laplacian / variance of luma, 90 % quantile of blocks of 64 x 64 px with a standard
-            deviation above 5; 0 when there is none. 0.5 to 7 in sharp photographs, below 0.3 in blurred ones.
+        focus: Mean square second difference / variance of luma, in the direction where it is lowest (across, down or
+            diagonal), 90 % quantile of blocks of 64 x 64 px with a standard deviation above 5; 0 when there is none.
+            0.15 to 1.4 in sharp photographs, below 0.12 in those blurred by focus or motion.
         noise_sigma: Standard deviation of noise (Immerkaer 1996) in the quietest tenth of the picture, in grey levels.
         entropy_bits: Entropy of the luma histogram, 0..8.
         saturation: Mean HSV saturation, 0..255.
@@ -179,17 +187,22 @@ def _sharpness(luma: Picture) -> tuple[float, float]:
     """Variance of the Laplacian of the whole picture, and focus (see :class:`PixelFacts`).
 
     The variance alone says as much about the ground as about the lens: tarmac is low, leaves are high, and a clear sky
-    over sharp houses lower than a blurred forest. Divided by the variance of luma it is the mean square spatial
-    frequency, which any blur lowers, and of the blocks with structure the sharper ones are looked at.
+    over sharp houses is lower than a blurred forest. Divided by the variance of luma it is the mean square spatial
+    frequency, which any blur lowers; of the blocks with structure the sharper ones are looked at. Motion blurs in one
+    direction only, so the lowest of four directions counts.
     """
-    laplacian = cv2.Laplacian(luma, cv2.CV_16S, ksize=1)
-    sharpness = float(cv2.meanStdDev(laplacian)[1][0, 0]) ** 2
-    pixels, response = luma.astype(np.float32), laplacian.astype(np.float32)
-    means = [_block_means(array, _FOCUS_BLOCK_PX) for array in (pixels, pixels * pixels, response, response * response)]
-    variance, power = means[1] - means[0] ** 2, means[3] - means[2] ** 2
+    sharpness = float(cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S, ksize=1))[1][0, 0]) ** 2
+    pixels = luma.astype(np.float32)
+    variance = _block_means(pixels * pixels, _FOCUS_BLOCK_PX) - _block_means(pixels, _FOCUS_BLOCK_PX) ** 2
     used = variance > _FOCUS_MIN_VARIANCE
-    focus = float(np.quantile(power[used] / variance[used], 0.9)) if used.any() else 0.0
-    return sharpness, focus
+    if not used.any():
+        return sharpness, 0.0
+    found = []
+    for kernel, weight in _SECOND_DIFFERENCES:
+        response = cv2.filter2D(luma, cv2.CV_32F, kernel)
+        power = weight * _block_means(np.asarray(response * response, dtype=np.float32), _FOCUS_BLOCK_PX)
+        found.append(float(np.quantile(power[used] / variance[used], 0.9)))
+    return sharpness, min(found)
 
 
 def _noise_sigma(luma: Picture) -> float:

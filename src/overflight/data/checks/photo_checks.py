@@ -144,7 +144,7 @@ def blurry(subject: Subject, limits: Limits) -> Iterator[Hit]:
     limit = limits["max_focus"]
     for key, pixels in _decoded(subject):
         if pixels.focus < limit and pixels.contrast >= limits["min_contrast"]:
-            what = f"is blurred: focus {pixels.focus:.2f} (limit {limit:g}; sharp photographs have 0.5 to 7)"
+            what = f"is blurred: focus {pixels.focus:.2f} (limit {limit:g}; sharp photographs have 0.15 to 1.4)"
             yield Hit(what, key, score=1 - pixels.focus / limit)
 
 
