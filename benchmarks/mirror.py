@@ -1,8 +1,9 @@
 """Mirrors of S3: listing a million keys in bounded memory, and fetching beside boto3's ``download_file``.
 
 The listing is answered by a client that makes its pages up, so that it measures ours: ledger, names and memory. The
-objects for fetching lie in a local account, fetched in turns by ``mirror`` and by ``download_file`` in as many threads;
-both prove the content, and boto3's clients do the same work below both::
+objects for fetching lie in a local account, fetched in turns by ``mirror`` and by ``download_file`` in as many threads.
+The mirror does more: it proves every content once it is on the disk, flushes ranges and its ledger, and can go on after
+a kill; ``download_file`` proves small objects on the way and large ones not at all::
 
     python benchmarks/mirror.py [--keys 1000000] [--files 400] [--file-kb 500] [--rounds 3] [--folder DIR]
 """
