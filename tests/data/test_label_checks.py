@@ -154,6 +154,10 @@ def test_one_hit_a_photograph_says_how_many_and_where():
     assert (finding.where, finding.photo, finding.boxes) == ("a.txt:5", "a.jpg", (4, 5))
 
 
+def test_a_box_of_no_area_on_the_edge_is_not_outside():
+    assert hits("outside", labels_of(photo((400, 10, 400, 30)))) == []
+
+
 def test_many_places_are_not_all_named():
     (hit,) = hits("no-size", labels_of(photo(*[(5, 5, 5, 9)] * 7)))
     assert hit.what == "7 boxes without area: line 1, 2, 3 and 4 more"
@@ -283,6 +287,23 @@ def test_repetitions_are_those_of_reading_from_the_start(rows, distance):
         assert repeated < 0 or repeated in near
 
 
+@pytest.fixture
+def compared(monkeypatch):
+    """Counts the pairs that were compared."""
+    counts = []
+    sweep = overlaps._sweep
+
+    def counted(group, at, reach, box, judge, **how):
+        def count(first, second):
+            counts.append(len(first))
+            return judge(first, second)
+
+        return sweep(group, at, reach, box, count, **how)
+
+    monkeypatch.setattr(overlaps, "_sweep", counted)
+    return counts
+
+
 @pytest.mark.parametrize(
     "boxes",
     [
@@ -294,22 +315,17 @@ def test_repetitions_are_those_of_reading_from_the_start(rows, distance):
     ],
     ids=["one box 30,000 times", "a pile", "a column"],
 )
-def test_a_pile_of_boxes_is_bounded_work(boxes, monkeypatch):
-    compared = 0
-    sweep = overlaps._sweep
-
-    def counted(group, at, reach, box, judge, **how):
-        def count(first, second):
-            nonlocal compared
-            compared += len(first)
-            return judge(first, second)
-
-        return sweep(group, at, reach, box, count, **how)
-
-    monkeypatch.setattr(overlaps, "_sweep", counted)
+def test_a_pile_of_boxes_is_bounded_work(boxes, compared):
     pairs = overlapping(np.zeros(len(boxes), dtype=np.int64), boxes, 0.8)
     assert set(np.concatenate([pairs.first, pairs.second]).tolist()) == set(range(len(boxes)))
-    assert compared <= 4 * overlaps.PILE * len(boxes)
+    assert sum(compared) <= 4 * overlaps.PILE * len(boxes)
+
+
+def test_a_pile_of_boxes_that_do_not_match_is_bounded_work(compared):
+    sides = np.random.default_rng(0).permutation(np.geomspace(1, 1e8, 5000))
+    boxes = np.stack([np.full(5000, 9.0), np.full(5000, 9.0), 9 + sides, np.full(5000, 29.0)], axis=1)
+    overlapping(np.zeros(5000, dtype=np.int64), boxes, 0.8)
+    assert sum(compared) <= 4 * overlaps.PILE * len(boxes)
 
 
 def test_copies_are_given_by_their_first():
