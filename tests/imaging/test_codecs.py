@@ -176,6 +176,11 @@ def test_8_bits_stay_as_they_are():
 JPEG = saved(Image.fromarray(picture(200, 200)))
 PNG = saved(Image.fromarray(picture(200, 200)), "PNG")
 TIFF = saved(Image.fromarray(picture()), "TIFF")
+TAGGED = saved(
+    Image.fromarray(picture()),
+    "TIFF",
+    tiffinfo={271: "DJI", 0x8769: {0x920A: 4.3}, 0x8825: {1: "N", 2: (1.0, 2.0, 3.0)}},
+)
 SMALL = np.zeros((8, 8, 3), np.uint8)
 
 
@@ -282,9 +287,8 @@ def test_grey_that_was_drawn_is_none_of_that(top, bottom):
     assert decode(saved(Image.fromarray(rgb), quality=95)).shape == (200, 320, 3)
 
 
-@given(st.binary(max_size=60), st.integers(0, 4200), st.sampled_from(["JPEG", "PNG", "TIFF"]))
-def test_no_bytes_make_it_fail_otherwise(junk, at, kind):
-    whole = {"JPEG": JPEG, "PNG": PNG, "TIFF": TIFF}[kind]
+@given(st.binary(max_size=60), st.integers(0, 4200), st.sampled_from([JPEG, PNG, TIFF, TAGGED]))
+def test_no_bytes_make_it_fail_otherwise(junk, at, whole):
     for data in (whole[:at] + junk + whole[at + len(junk) :], whole[:4] + junk):
         try:
             assert decode(data, max_pixels=1_000_000).dtype == np.uint8
@@ -363,3 +367,11 @@ def test_the_geotiff_shows_what_the_png_of_the_same_place_shows():
         pytest.skip("the real photographs are not here")
     tif, png = decode((folder / "OSBS_029.tif").read_bytes()), decode((folder / "OSBS_029.png").read_bytes())
     assert np.abs(tif.astype(int) - png).mean() < 1
+
+
+def test_broken_exif_in_a_tiff_keeps_nobody_from_its_picture():
+    """Pillow would warn, and here warnings are errors."""
+    at = TAGGED.index(struct.pack("<HHI", 0x8769, 4, 1)) + 8
+    broken = TAGGED[:at] + struct.pack("<I", len(TAGGED) - 3) + TAGGED[at + 4 :]
+    assert np.array_equal(decode(broken), picture())
+    assert read_header(broken).exif

@@ -159,7 +159,7 @@ def _pillow(data: bytes) -> Samples | None:
             if picture.mode.startswith("I;16"):
                 return np.repeat(np.asarray(picture)[..., None], 3, axis=2).astype(np.uint16)
             return np.asarray(picture.convert("RGB"))
-        except (ValueError, KeyError, TypeError):  # a mode that cannot be converted or unpacked
+        except (ValueError, KeyError, TypeError, Warning):  # a mode that cannot be converted or unpacked
             return None
 
 

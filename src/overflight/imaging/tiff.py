@@ -66,7 +66,7 @@ class Tiff:
         xmp: Raw XMP packet, empty when absent.
         places: Offset and length of each strip or tile in the file.
         patches: Offset and bytes to be overwritten before decoding: orientation and the meaning of extra bands,
-            which decoders would apply each in its own way.
+            which decoders would apply each in its own way, and the pointers to EXIF.
     """
 
     size_wh: tuple[int, int]
@@ -89,6 +89,7 @@ class _Entry:
     count: int
     start: int
     raw: bytes
+    kind_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _directory(file: _File, start: int) -> dict[int, _Entry]:
         if length > inline:
             (value_at,) = file.unpack("Q" if file.big else "I", value_at)
         if length:
-            entries.setdefault(tag, _Entry(kind, values, value_at, file.cut(value_at, length)))
+            entries.setdefault(tag, _Entry(kind, values, value_at, file.cut(value_at, length), place + 2))
     return entries
 
 
@@ -197,6 +198,8 @@ def _patches(file: _File, entries: Mapping[int, _Entry]) -> list[tuple[int, byte
         entry = entries.get(tag)
         if entry is not None and entry.kind == 3:  # SHORT
             patches.append((entry.start, struct.pack(f"{file.order}{entry.count}H", *[value] * entry.count)))
+    # Of no known kind the pointers are passed over: decoders need no EXIF, and Pillow warns about broken ones.
+    patches += [(entries[tag].kind_at, bytes(2)) for tag in (_EXIF_IFD, _GPS_IFD) if tag in entries]
     return patches
 
 
