@@ -166,7 +166,7 @@ def _jpeg(data: bytes) -> Header:
     bits, height, width, channels = struct.unpack(">BHHB", frame[:6])
     end, scans = _scans(data, position)
     if scans == 1 and interval:
-        _check_restarts(data[position:end], frame, interval)
+        _check_restarts(data, (position, end), frame, interval)
     _check_bomb(width, height, held=end - position, claimed=width * height / _JPEG_PX_PER_BYTE)
     return _header("jpeg", (width, height), exif=exif, xmp=xmp, channels=channels, bits=bits, is_mpo=mpo)
 
@@ -204,7 +204,7 @@ def _scans(data: bytes, position: int) -> tuple[int, int]:
         _, _, position = _segment(data, found.start())
 
 
-def _check_restarts(scan: bytes, frame: bytes, interval: int) -> None:
+def _check_restarts(data: bytes, scan: tuple[int, int], frame: bytes, interval: int) -> None:
     """Restart markers count 0 to 7 again and again, one after each ``interval`` of blocks (T.81, E.1.4)."""
     height, width = struct.unpack(">HH", frame[1:5])
     sampling = [(frame[at] >> 4, frame[at] & 15) for at in range(7, len(frame), 3)]
@@ -214,7 +214,7 @@ def _check_restarts(scan: bytes, frame: bytes, interval: int) -> None:
     if not (wide and tall and width and height):
         return
     units = -(-width // (8 * wide)) * -(-height // (8 * tall))
-    found = [match[0][1] - 0xD0 for match in _RESTART.finditer(scan)]
+    found = [match[0][1] - 0xD0 for match in _RESTART.finditer(data, *scan)]
     wanted = -(-units // interval) - 1  # some cameras write one more behind the last block
     if len(found) not in (wanted, wanted + 1) or found != [number % 8 for number in range(len(found))]:
         what = f"its compressed data is damaged ({len(found):,} of {wanted:,} restart markers, or in a wrong order)"
