@@ -55,6 +55,11 @@ def swap_classes(folder):
     change_head(folder, boxes_per_class={"car": counts["boat"] + 1, "boat": counts["car"] - 1})
 
 
+def change_ledger(folder):
+    ledger = json.loads((folder / "survey.json").read_text())["ledger"]
+    change_head(folder, ledger=ledger | {"boxes_stored": 1})
+
+
 def spoil_labels(folder):
     """Lines that were never written by us, with a manifest that says they were."""
     old = (folder / LABELS).read_bytes()
@@ -78,6 +83,11 @@ def spoil_labels(folder):
             lambda f: change_head(f, flights={"flight1": 1, "flight2": 3, "flight3": 2}),
             [("summary", "survey.json")],
             id="flights",
+        ),
+        pytest.param(
+            change_ledger,
+            [("summary", "survey.json")],
+            id="ledger",
         ),
         pytest.param(
             lambda f: sign(f, b'"width_px":320', b'"width_px":321'), [("size", PHOTO)], id="size of the photo"

@@ -201,7 +201,7 @@ def index_lines(path: Path) -> tuple[LazyRecords, Any]:
     ends = np.concatenate(found)
     if ends[-1] != size:  # a last line without a line end
         ends = np.append(ends, size)
-    return LazyRecords(path, ends, stamp), digest
+    return LazyRecords(path.absolute(), ends, stamp), digest
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:

@@ -225,5 +225,11 @@ def _summary(survey: Survey, labels: LabelSet, findings: list[Finding]) -> list[
         counts = np.bincount(table.class_ids[~table.ignored], minlength=len(survey.classes)).tolist()
         if dict(zip(survey.classes, counts, strict=True)) != survey.boxes_per_class:
             found.append("the boxes per class")
+    ledger = survey.origin.ledger
+    if ledger is not None and (ledger.get("photos_stored"), ledger.get("boxes_stored")) != (
+        len(survey.photos),
+        survey.boxes,
+    ):
+        found.append("the stored photographs and boxes of the ledger")
     what = "of survey.json are not those of the manifest and the labels"
     return [Finding("error", "summary", SURVEY_FILE, f"{part} {what}", _AGAIN) for part in found]
