@@ -68,7 +68,7 @@ def test_the_ground_sample_distance_of_a_header_is_mentioned(tmp_path):
     [
         pytest.param("10 20 30 20 30 40 10 40", "columns", "8 columns", id="class missing"),
         pytest.param("10 20 30 40 plane", "columns", "5 columns", id="two corners"),
-        pytest.param("0 .1 .2 .3 .2 .3 .4 .1 .4", "columns", "ends with the number .4", id="oriented boxes of YOLO"),
+        pytest.param("0 .1 .2 .3 .2 .3 .4 .1 .4", "columns", "has the number '.4'", id="oriented boxes of YOLO"),
         pytest.param("10 20 x 20 30 40 10 40 plane 0", "not-a-number", "x2 is 'x'", id="a word"),
         pytest.param("10 20 3,5 20 30 40 10 40 plane 0", "not-a-number", "'3,5'", id="decimal comma"),
         pytest.param("10 20 nan 20 30 40 10 40 plane 0", "not-finite", "x2", id="NaN"),

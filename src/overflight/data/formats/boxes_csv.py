@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from overflight.data.files import PHOTO_SUFFIXES, SourceFiles
+from overflight.data.formats.class_ids import class_name
 from overflight.data.formats.entries import (
     Refusal,
     classes_file,
@@ -252,7 +253,7 @@ def _box(cells: Mapping[str, str], line: int, known: Mapping[str, None] | None) 
     values = finite_numbers(corners, CORNERS)
     if isinstance(values, Refusal):
         return values
-    name = cells["label"]
+    name = class_name(cells["label"]) or ""
     if not name and not any(values):
         return None
     if not name:

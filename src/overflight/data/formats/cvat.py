@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overflight.data.files import SourceFiles
+from overflight.data.formats.class_ids import class_name
 from overflight.data.formats.entries import (
     Refusal,
     classes_file,
@@ -143,7 +144,7 @@ def _declared(meta: Node) -> list[str]:
         names = owner.child("labels") if owner.tag in _META_OF_LABELS else None
         if names is not None:
             found += [label.text_of("name") or "" for label in names.children if label.tag == "label"]
-    return [name for name in found if name]
+    return [name for one in found if (name := class_name(one))]
 
 
 def _image(
@@ -162,7 +163,7 @@ def _image(
             counts.tags += 1
             continue
         found = _shape(shape)
-        label = shape.attrs.get("label", "").strip()
+        label = class_name(shape.attrs.get("label")) or ""
         if not isinstance(found, Refusal) and not label:
             found = Refusal("unknown-class", "the shape has no label", "Give it a class")
         elif not isinstance(found, Refusal) and known is not None and label not in known:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from overflight.data.files import SourceFiles
+from overflight.data.formats.class_ids import class_name
 from overflight.data.formats.entries import Refusal, classes_file, finite_numbers, sentences, unknown_class
 from overflight.data.formats.gather import Gathering, Pile, all_classes, nothing_readable, texts_of_photos
-from overflight.data.formats.json_files import collector_paused
+from overflight.data.formats.json_files import collector_paused, shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.data.formats.pairing import Pairs, evidence, label_paths, sniffed_texts
 from overflight.data.formats.sniffed import Sniffed, Written
@@ -121,13 +122,14 @@ def _box(fields: list[str]) -> tuple[list[float], str, bool] | Refusal:
     values = finite_numbers(fields[:8], CORNERS)
     if isinstance(values, Refusal):
         return values
-    *words, last = fields[8].split()
-    if not words and not isinstance(finite_numbers([last], ["class"]), Refusal):
-        what = f"ends with the number {last[:40]} where a class is needed"
+    first, *words = fields[8].split()
+    if len(words) != 1 and not isinstance(finite_numbers([first], ["class"]), Refusal):
+        what = f"has the number {shown(first)} where a class is needed"
         return Refusal("columns", what, "Write `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`; YOLO puts the class first")
-    if words and last.isascii() and last.isdigit():
-        return values, fields[8].rstrip()[: -len(last)].rstrip(), last.strip("0") != ""
-    return values, fields[8].strip(), False
+    name, difficult = fields[8].strip(), False
+    if words and words[-1].isascii() and words[-1].isdigit():
+        name, difficult = name[: -len(words[-1])], words[-1].strip("0") != ""
+    return values, class_name(name) or "", difficult
 
 
 def _spellings(classes: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from overflight.data.files import SourceFiles
+from overflight.data.formats.class_ids import class_name
 from overflight.data.formats.json_files import printable, shown
 from overflight.errors import InputError
 
@@ -106,7 +107,7 @@ def classes_file(files: SourceFiles, *, key: str = CLASSES_FILE) -> tuple[str, .
     text = decoded(files.read(key, max_bytes=MAX_CLASSES_BYTES))
     if isinstance(text, Refusal):
         raise InputError(text.what, where=key, cure="Write one class name per line, as UTF-8 text")
-    names = [line.strip() for line in lines_of(text)]
+    names = [class_name(line) or "" for line in lines_of(text)]
     while names and not names[-1]:
         names.pop()
     if not names or not all(names):
@@ -121,7 +122,7 @@ def classes_file(files: SourceFiles, *, key: str = CLASSES_FILE) -> tuple[str, .
 
 def unknown_class(name: str, classes: Sequence[str], *, declared_in: str) -> Refusal:
     """The refusal of a class that is not among ``classes``."""
-    some = ", ".join(shown(known) for known in classes[:8]) + (", ..." if len(classes) > 8 else "")
+    some = ", ".join(known[:40] for known in classes[:8]) + (", ..." if len(classes) > 8 else "")
     what = f"class {shown(name)} is not declared in {declared_in} ({some})"
     return Refusal("unknown-class", what, "Add its name there or correct the entry")
 

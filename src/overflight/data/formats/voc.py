@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from overflight.data.files import PhotoFile, SourceFiles
 from overflight.data.findings import Finding
+from overflight.data.formats.class_ids import class_name
 from overflight.data.formats.entries import (
     Refusal,
     classes_file,
@@ -178,7 +179,7 @@ def _part(part: Node, document: _Document, counts: _Counts) -> None:
 
 def _object(node: Node) -> _Object:
     texts = node.texts()
-    name = texts.get("name", "")
+    name = class_name(texts.get("name")) or ""
     box = node.child("bndbox") if "bndbox" in texts else None
     corners: list[float] | Refusal
     if box is None:

@@ -143,7 +143,7 @@ def parse_by_line(data: bytes, *, kind: Kind, classes: int) -> Lines:
         columns[len(fields)] += 1
         fault = _fault(fields, kind=kind, classes=classes) if fields else _too_long(line)
         if fault is not None:
-            refused.append(RefusedLine(number, *fault, raw=shown(line)))
+            refused.append(RefusedLine(number, *fault, raw=shown(line)[:SHOWN]))
             continue
         row = [float(one) for one in fields]
         class_ids.append(int(row[0]))
@@ -248,7 +248,7 @@ def _too_long(line: str) -> tuple[str, str, str]:
 
 
 def _is_number(text: str) -> bool:
-    if "_" in text:  # Python's own spelling of 1_000 is not anybody's label
+    if "_" in text or not text.isascii():  # Python alone reads 1_000 and digits of other scripts
         return False
     try:
         float(text)
