@@ -70,8 +70,11 @@ def store_draft(context: Context, draft: SurveyDraft, *, progress: Progress, qua
     with tempfile.TemporaryDirectory(prefix="overflight-survey-") as scratch:
         folder = Path(scratch) / "survey"
         facts = write_survey(draft, folder, quarantine=quarantine, created_at=context.clock().isoformat())
+        quarantined = int(facts.pop("quarantined"))
         prefix = f"{PREFIX}{draft.name}/{facts['digest'][:12]}"
-        if not list(list_keys(s3, bucket, f"{prefix}/survey.json")):
+        if list(list_keys(s3, bucket, f"{prefix}/survey.json")):
+            facts = read_json(s3, bucket, f"{prefix}/survey.json")
+        else:
             upload_folder(
                 s3,
                 folder,
@@ -80,7 +83,6 @@ def store_draft(context: Context, draft: SurveyDraft, *, progress: Progress, qua
                 last=("survey.json",),
                 progress=lambda done, total: progress.update("files stored", done, total),
             )
-    quarantined = int(facts.pop("quarantined"))
     return SurveyVersion(
         draft.name,
         facts["digest"],
