@@ -199,8 +199,9 @@ def _sharpness(luma: Picture) -> tuple[float, float]:
         return sharpness, 0.0
     found = []
     for kernel, weight in _SECOND_DIFFERENCES:
-        response = cv2.filter2D(luma, cv2.CV_32F, kernel)
-        power = weight * _block_means(np.asarray(response * response, dtype=np.float32), _FOCUS_BLOCK_PX)
+        response = cv2.filter2D(luma, cv2.CV_16S, kernel)
+        squares = np.asarray(cv2.multiply(response, response, dtype=cv2.CV_32F), dtype=np.float32)
+        power = weight * _block_means(squares, _FOCUS_BLOCK_PX)
         found.append(float(np.quantile(power[used] / variance[used], 0.9)))
     return sharpness, min(found)
 
