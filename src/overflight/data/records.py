@@ -12,7 +12,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -25,6 +25,7 @@ from overflight.files import canonical_json
 PHOTOS_FOLDER, LABELS_FOLDER = "photos", "labels"
 CURE = "Add the survey again"
 
+_FOLDERS = (f"{PHOTOS_FOLDER}/", f"{LABELS_FOLDER}/")
 _CHUNK_BYTES = 8 * 1024 * 1024
 _BLOCK_LINES = 1024
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -83,8 +84,7 @@ class PhotoRecord(BaseModel):
     @field_validator("path", "labels")
     @classmethod
     def _inside(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts or path.parts[:1] not in ((PHOTOS_FOLDER,), (LABELS_FOLDER,)):
+        if not value.startswith(_FOLDERS) or ".." in value.split("/"):
             raise ValueError(f"{value!r} leaves the survey's folder")
         return value
 

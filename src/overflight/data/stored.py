@@ -7,7 +7,7 @@ What was changed, lost or added since it was stored becomes a finding; the rest 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -94,13 +94,12 @@ def open_stored(
     """
     survey = load_manifest(folder)
     root = folder.resolve()
-    there = {record.path for record in survey.photos if not photos or (root / record.path).is_file()}
+    listed = [(record.path, record.labels) for record in survey.photos]
+    there = {path for path, _ in listed if not photos or (root / path).is_file()}
     files = SourceFiles(
         root,
-        tuple(
-            PhotoFile(record.path, record.path.partition("/")[2]) for record in survey.photos if record.path in there
-        ),
-        tuple(record.labels for record in survey.photos),
+        tuple(PhotoFile(path, path.partition("/")[2]) for path, _ in listed if path in there),
+        tuple(labels for _, labels in listed),
     )
     facts: dict[str, PhotoFacts] = {}
     if photos:
@@ -125,7 +124,6 @@ def open_stored(
         refused=tuple(opened.refused),
         losses=survey.origin.losses,
     )
-    opened.findings += _unlisted(root, survey, photos=photos) + _summary(survey, labels, opened.findings)
     subject = Subject(
         name=survey.name,
         root=root,
@@ -135,6 +133,7 @@ def open_stored(
         train_scale=train_scale,
         split_by=split_by,
     )
+    opened.findings += _unlisted(root, listed, photos=photos) + _summary(survey, subject, opened.findings)
     sniffed = Sniffed(FORMAT, files.others, f"a survey stored by Overflight, digest {survey.digest[:12]}")
     refused = (entry.finding for entry in opened.refused)
     return Read(subject, files, (*opened.findings, *refused), sniffed, survey.origin.losses)
@@ -202,8 +201,8 @@ class _Opened:
             self.note("boxes", record.labels, what, record.path, _AGAIN)
 
 
-def _unlisted(root: Path, survey: Survey, *, photos: bool) -> list[Finding]:
-    listed = {name for record in survey.photos for name in (record.path, record.labels)}
+def _unlisted(root: Path, listed: Sequence[tuple[str, str]], *, photos: bool) -> list[Finding]:
+    known = {name for names in listed for name in names}
     present = {
         path.relative_to(root).as_posix()
         for part in ((PHOTOS_FOLDER, LABELS_FOLDER) if photos else (LABELS_FOLDER,))
@@ -211,17 +210,17 @@ def _unlisted(root: Path, survey: Survey, *, photos: bool) -> list[Finding]:
         if path.is_file()
     }
     what, cure = "is not in the manifest", f"Surveys are not changed: add it again ({SURVEY_FILE}, {MANIFEST_FILE})"
-    return [Finding("error", "unlisted", name, what, cure) for name in sorted(present - listed)]
+    return [Finding("error", "unlisted", name, what, cure) for name in sorted(present - known)]
 
 
-def _summary(survey: Survey, labels: LabelSet, findings: list[Finding]) -> list[Finding]:
+def _summary(survey: Survey, subject: Subject, findings: list[Finding]) -> list[Finding]:
     """Whether ``survey.json`` says what records and labels say; not asked when labels are already known as wrong."""
-    flights = dict(sorted(Counter(record.flight for record in survey.photos).items()))
+    flights = dict(sorted(Counter(flight.flight for flight in subject.flights.values()).items()))
     found = []
     if flights != dict(sorted(survey.flights.items())):
         found.append("the flights")
-    if not findings and not labels.refused:
-        table = labels.table()
+    if not findings and not subject.labels.refused:
+        table = subject.table
         counts = np.bincount(table.class_ids[~table.ignored], minlength=len(survey.classes)).tolist()
         if dict(zip(survey.classes, counts, strict=True)) != survey.boxes_per_class:
             found.append("the boxes per class")

@@ -42,7 +42,7 @@ from overflight.data.quarantine import NAMED, LeftOut, left_out_of, named_only, 
 from overflight.data.reading import Read, read_source
 from overflight.data.stored_labels import no_labels, text_of
 from overflight.errors import InputError, UsageError
-from overflight.files import atomic_write, require_disk, sha256_bytes, write_json, write_text
+from overflight.files import atomic_write, explained_disk, require_disk, sha256_bytes, write_json, write_text
 
 Progress = Callable[[int, int], None]
 
@@ -332,5 +332,7 @@ def _write_manifest(path: Path, survey: Survey) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with atomic_write(path, fsync=False) as handle:  # the folder gets its name when all is written
-        handle.write(data)
+    """Not atomic: the folder gets its name when all is written."""
+    with explained_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
