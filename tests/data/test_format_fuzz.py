@@ -93,8 +93,35 @@ def test_the_sources_of_these_tests_are_sound(name, tmp_path):
 
 # --- one entry is no box: it is refused, and the others are read
 
-NO_NUMBERS = ["abc", "nan", "NaN", "inf", "-1e999", "9" * 5000, "\uff11\uff12", "1_0", "0x1f", "--5", "\u0661"]
-NO_NUMBERS_IN_JSON = ['"5"', "null", "true", "NaN", "-Infinity", "1e999", "[]", "{}", '"' + "x" * 10_000 + '"']
+NO_NUMBERS = [
+    "abc",
+    "nan",
+    "NaN",
+    "inf",
+    "-1e999",
+    "1e300",
+    "1e15",
+    "9" * 5000,
+    "\uff11\uff12",
+    "1_0",
+    "0x1f",
+    "--5",
+    "\u0661",
+]
+NO_NUMBERS_IN_JSON = [
+    '"5"',
+    "null",
+    "true",
+    "NaN",
+    "-Infinity",
+    "1e999",
+    "1e300",
+    "1e15",
+    "1" + "0" * 18,
+    "[]",
+    "{}",
+    '"' + "x" * 10_000 + '"',
+]
 BAD_ENTRIES = [
     pytest.param(name, value, id=f"{name}-{value[:12]}")
     for name in FORMATS

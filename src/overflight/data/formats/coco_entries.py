@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from overflight.data.findings import Finding
 from overflight.data.formats.class_ids import Id
-from overflight.data.formats.json_files import RefusedValueError, number, numbers, shown, size_of
+from overflight.data.formats.json_files import LARGEST, RefusedValueError, number, numbers, shown, size_of
 from overflight.data.formats.labels import RefusedBox
 from overflight.data.formats.named_photos import NamedPhoto, NamedPhotos
 from overflight.imaging.boxes import Boxes
@@ -197,9 +197,7 @@ def _plain(annotations: list[Any], known: dict[Id, int], class_of: dict[Id, int]
         xywh = np.fromiter(chain.from_iterable(boxes), dtype=np.float64, count=4 * len(boxes)).reshape(-1, 4)
     except OverflowError:
         return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(xywh).all() and np.isfinite(xywh[:, :2] + xywh[:, 2:]).all()
-    if not finite:
+    if not (np.abs(xywh) <= LARGEST).all() or not (np.abs(xywh[:, :2] + xywh[:, 2:]) <= LARGEST).all():
         return None
     return np.array(photo, dtype=np.int64), np.array(class_ids, dtype=np.int64), xywh, ignored
 

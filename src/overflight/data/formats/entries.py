@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from overflight.data.files import SourceFiles
 from overflight.data.formats.class_ids import class_name
-from overflight.data.formats.json_files import printable, shown
+from overflight.data.formats.json_files import LARGEST, printable, shown
 from overflight.errors import InputError
 
 RAW_CHARS = 200
@@ -41,7 +41,12 @@ def finite_numbers(fields: Sequence[str | None], names: Sequence[str]) -> list[f
     try:
         plain = "".join(fields)  # type: ignore[arg-type] # a missing field raises TypeError
         found = [float(field) for field in fields]  # type: ignore[arg-type]
-        if len(plain) <= MAX_NUMBER_CHARS and plain.isascii() and "_" not in plain and all(map(math.isfinite, found)):
+        if (
+            len(plain) <= MAX_NUMBER_CHARS
+            and plain.isascii()
+            and "_" not in plain
+            and all(abs(value) <= LARGEST for value in found)
+        ):
             return found
     except (TypeError, ValueError):
         pass  # the reason is looked for below, field by field
@@ -52,8 +57,10 @@ def finite_numbers(fields: Sequence[str | None], names: Sequence[str]) -> list[f
         value = _number(field)
         if value is None:
             return Refusal("not-a-number", f"{name} is {shown(field)}, not a number", "Write a decimal number")
-        if not math.isfinite(value):
-            return Refusal("not-finite", f"{name} is {shown(field)}", "Draw this box again or remove it")
+        if not abs(value) <= LARGEST:
+            return Refusal(
+                "not-finite", f"{name} is {shown(field)}, not finite or too large", "Draw this box again or remove it"
+            )
         values.append(value)
     return values
 

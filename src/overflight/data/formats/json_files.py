@@ -27,6 +27,8 @@ from overflight.errors import InputError
 
 MAX_DOCUMENT_BYTES = 1_000_000_000
 SHOWN_CHARACTERS = 200
+# no pixel and no fraction of a photograph is larger, and areas of boxes stay numbers
+LARGEST = 1e12
 _HEAD_BYTES = 65_536
 _CURE = "Export the labels again; a copy may have broken off"
 _REPEATS_NAMED = 3
@@ -174,7 +176,7 @@ def number(value: Any, name: str) -> float:
             found = math.inf
     else:
         raise RefusedValueError("not-a-number", f"{name} is {shown(value)}, not a number")
-    if not math.isfinite(found):
+    if not abs(found) <= LARGEST:
         raise RefusedValueError("not-finite", f"{name} is NaN, infinite or too large")
     return found
 

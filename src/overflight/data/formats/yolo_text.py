@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from overflight.data.formats.json_files import LARGEST
 from overflight.imaging.boxes import Boxes, xyxy_from_cxcywh
 
 Kind = Literal["detect", "obb", "segment"]
@@ -110,7 +111,7 @@ def parse_clean(data: bytes, *, columns: int, classes: int) -> Lines | None:
         array = np.array(list(chain.from_iterable(rows)), dtype=np.float64).reshape(-1, columns)
     except ValueError:
         return None
-    if not np.isfinite(array).all() or array[:, 0].max() >= classes:
+    if not (np.abs(array) <= LARGEST).all() or array[:, 0].max() >= classes:
         return None
     return Lines(
         class_ids=array[:, 0].astype(np.int64),
@@ -212,8 +213,10 @@ def _fault(fields: Sequence[str], *, kind: Kind, classes: int) -> tuple[str, str
     bad = next((one for one in fields if not _is_number(one)), None)
     if bad is not None:
         return "not-a-number", f"'{shown(bad, at_most=40)}' is not a number", "Write a decimal number"
-    if not all(math.isfinite(float(one)) for one in fields):
-        return "not-finite", "holds NaN or infinity", "Draw this box again or remove the line"
+    if not all(abs(float(one)) <= LARGEST for one in fields[1:]):
+        too_large = all(math.isfinite(float(one)) for one in fields)
+        what = "holds a number that is too large" if too_large else "holds NaN or infinity"
+        return "not-finite", what, "Draw this box again or remove the line"
     first = fields[0]
     if not first.isascii() or not first.isdigit():
         return "unknown-class", f"class '{shown(first, at_most=40)}' is not a whole number", "Write its index"
