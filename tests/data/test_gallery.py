@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from overflight.data.checks.catalogue import load_catalogue
-from overflight.data.checks.gallery import EXAMPLES, LISTED, Marked, write_gallery
+from overflight.data.checks.gallery import EXAMPLES, GAP_PX, LISTED, Marked, write_gallery
 from overflight.data.findings import Finding
 from overflight.data.formats.labels import PhotoLabels
 from overflight.errors import InputError
@@ -80,6 +80,42 @@ def test_a_finding_about_a_photo_shows_the_whole_photo_without_red(tmp_path):
     (picture,) = Page(page_of(tmp_path, [finding(code="dark", boxes=())])).pictures
     assert picture.shape == (240, 320, 3)
     assert not is_red(picture).any()
+
+
+RED_PHOTO = cv2.imencode(".png", np.full((300, 300, 3), (0, 0, 250), dtype=np.uint8))[1].tobytes()
+
+
+def pair(**values):
+    return Finding("error", "near-duplicate", "a.png", "shows almost the same as b.png", "cure", "a.png", **values)
+
+
+def test_the_two_photos_of_a_pair_are_shown_side_by_side(tmp_path):
+    photos = {"a.png": PHOTO, "b.png": RED_PHOTO}
+    text = page_of(tmp_path, [pair(beside="b.png")], read=photos.__getitem__)
+    (picture,) = Page(text).pictures
+    assert picture.shape == (240, 320 + GAP_PX + 240, 3)
+    assert not is_red(picture[:, : 320 + GAP_PX]).any()
+    assert is_red(picture[8:-8, 320 + GAP_PX + 8 :]).all()
+    assert picture[:, 322:324].min() > 200
+    assert '<figure class="pair">' in text
+
+
+@pytest.mark.parametrize("gone", ["a.png", "b.png"])
+def test_of_a_pair_that_cannot_be_shown_as_a_whole_one_is_shown(tmp_path, gone):
+    def read(key):
+        if key == gone:
+            raise OSError("gone")
+        return PHOTO
+
+    text = page_of(tmp_path, [pair(beside="b.png")], read=read)
+    (picture,) = Page(text).pictures
+    assert picture.shape == (240, 320, 3)
+    assert 'class="pair"' not in text
+
+
+def test_the_other_photo_of_a_pair_is_in_the_report_where_there_is_one():
+    assert pair(beside="b.png").as_dict()["beside"] == "b.png"
+    assert "beside" not in pair().as_dict()
 
 
 def test_errors_come_first_and_the_worst_example_first(tmp_path):

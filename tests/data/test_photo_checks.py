@@ -164,6 +164,7 @@ def test_of_a_repeated_photograph_all_but_the_first_are_named_with_their_labels(
     labels = {key: [(0, 1, 1, 5, 5)] for key in files} | {"c.jpg": rows}
     findings = found(files, {"repeated"}, labels=labels)
     assert places(findings) == [("repeated", "b.jpg"), ("repeated", "c.jpg")]
+    assert [finding.beside for finding in findings] == ["a.jpg", "a.jpg"]
     assert ["labels of the two differ" in finding.what for finding in findings] == [False, differ]
 
 

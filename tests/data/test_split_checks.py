@@ -53,7 +53,7 @@ def test_what_two_parts_share_is_found(code, planted, clean, rest):
     named = found(facts_of({"a.jpg": ONE, "b.jpg": planted}), code, **rest)
     expected = [] if planted is OTHER else [(code, "error", "b.jpg")]
     assert [(finding.code, finding.severity, finding.photo) for finding in named] == expected
-    assert all("a.jpg" in finding.what for finding in named)
+    assert all("a.jpg" in finding.what and finding.beside == "a.jpg" for finding in named)
     assert found(facts_of({"a.jpg": ONE, "b.jpg": clean}), code, **rest) == []
 
 

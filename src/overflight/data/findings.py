@@ -28,6 +28,7 @@ class Finding:
         photo: Photo it belongs to (path relative to the survey's folder), empty when it concerns the survey as a whole.
         boxes: Indices of the boxes it speaks of within the labels of ``photo``.
         score: How bad it is among findings of the same code; larger is worse.
+        beside: Photograph that ``photo`` is to be looked at beside, such as the other one of a pair.
     """
 
     severity: Severity
@@ -38,6 +39,7 @@ class Finding:
     photo: str = ""
     boxes: tuple[int, ...] = ()
     score: float = 0.0
+    beside: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.cure}" if self.cure else f"{self.where}: {self.what}"
@@ -51,6 +53,7 @@ class Finding:
             "what": self.what,
             "cure": self.cure,
             "photo": self.photo,
+            **({"beside": self.beside} if self.beside else {}),
         }
 
 

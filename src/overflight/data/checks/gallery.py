@@ -1,8 +1,8 @@
 """Findings as a page that people read: per check what it means, what cures it, and the worst examples as pictures.
 
 One HTML file without links to anything else. A finding about boxes shows the part of the photograph around the first of
-them, all others the whole photograph; the boxes it speaks of are drawn in red, their neighbours in white. It does not
-know how findings are made.
+them, all others the whole photograph, beside the other one where it speaks of a pair; the boxes it speaks of are drawn
+in red, their neighbours in white. It does not know how findings are made.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from overflight.imaging.codecs import Rgb, decode, encode_jpeg
 
 EXAMPLES = 6
 LISTED = 12
+GAP_PX = 6
 _THUMB_WH_PX = (360, 240)
 _LEAST_VIEW_PX = 160
 _AROUND = 5.0
@@ -40,12 +41,13 @@ ReadPhoto = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class Example:
-    """A picture of a finding: JPEG as base64, and a sentence below it."""
+    """A picture of a finding, or a pair of them side by side: JPEG as base64, and a sentence below it."""
 
     jpeg_base64: str
     caption: str
     width_px: int
     height_px: int
+    is_pair: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,28 +132,56 @@ def _section(
 
 
 def _example(finding: Finding, labels: Mapping[str, PhotoLabels], read: ReadPhoto) -> Example | None:
-    found = labels.get(finding.photo)
-    boxes = np.zeros((0, 4)) if found is None else found.xyxy_px
-    marked = [index for index in finding.boxes if index < len(boxes)]
-    return _picture(finding.photo, boxes, marked=boxes[marked], caption=f"{finding.where}: {finding.what}", read=read)
+    boxes = _boxes(finding.photo, labels)
+    marked = boxes[[index for index in finding.boxes if index < len(boxes)]]
+    views = [_view(finding.photo, boxes, marked=marked, read=read)]
+    if finding.beside:
+        views.append(_view(finding.beside, _boxes(finding.beside, labels), marked=np.zeros((0, 4)), read=read))
+    return _example_of(views, caption=f"{finding.where}: {finding.what}")
 
 
 def _suspect(suspect: Marked, labels: Mapping[str, PhotoLabels], read: ReadPhoto) -> Example | None:
-    found = labels.get(suspect.photo)
-    boxes = np.zeros((0, 4)) if found is None else found.xyxy_px
-    return _picture(suspect.photo, boxes, marked=np.array([suspect.xyxy_px]), caption=suspect.caption, read=read)
+    view = _view(suspect.photo, _boxes(suspect.photo, labels), marked=np.array([suspect.xyxy_px]), read=read)
+    return _example_of([view], caption=suspect.caption)
 
 
-def _picture(
-    photo: str, boxes: NDArray[np.float64], *, marked: NDArray[np.float64], caption: str, read: ReadPhoto
-) -> Example | None:
+def _boxes(photo: str, labels: Mapping[str, PhotoLabels]) -> NDArray[np.float64]:
+    found = labels.get(photo)
+    return np.zeros((0, 4)) if found is None else found.xyxy_px
+
+
+def _example_of(views: Sequence[Rgb | None], *, caption: str) -> Example | None:
+    """Those views that can be shown, side by side; None without any."""
+    shown = [view for view in views if view is not None]
+    if not shown:
+        return None
+    picture = shown[0] if len(shown) == 1 else _side_by_side(shown)
+    height, width = picture.shape[:2]
+    data = base64.b64encode(encode_jpeg(picture, 82)).decode()
+    return Example(data, caption, width, height, is_pair=len(shown) > 1)
+
+
+def _side_by_side(views: Sequence[Rgb]) -> Rgb:
+    """Views from left to right with a thin gap, each in the middle of the height."""
+    height = max(len(view) for view in views)
+    width = sum(view.shape[1] for view in views) + GAP_PX * (len(views) - 1)
+    picture = np.full((height, width, 3), _WHITE, dtype=np.uint8)
+    left = 0
+    for view in views:
+        top = (height - len(view)) // 2
+        picture[top : top + len(view), left : left + view.shape[1]] = view
+        left += view.shape[1] + GAP_PX
+    return picture
+
+
+def _view(photo: str, boxes: NDArray[np.float64], *, marked: NDArray[np.float64], read: ReadPhoto) -> Rgb | None:
     """The picture of one place, None when the photograph cannot be shown."""
     try:
         rgb = decode(read(photo), where=photo)
     except (InputError, OSError):  # that it cannot be read is a finding already
         return None
     height, width = rgb.shape[:2]
-    x0, y0, x1, y1 = _view(marked[0], width, height) if len(marked) else (0, 0, width, height)
+    x0, y0, x1, y1 = _part(marked[0], width, height) if len(marked) else (0, 0, width, height)
     scale = min(_THUMB_WH_PX[0] / (x1 - x0), _THUMB_WH_PX[1] / (y1 - y0))
     size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -160,10 +190,10 @@ def _picture(
     for found, colour in ((boxes, _WHITE), (marked, _RED)):
         for box in (found - [x0, y0, x0, y0]) * scale:
             _draw_box(view, box, colour)
-    return Example(base64.b64encode(encode_jpeg(view, 82)).decode(), caption, *size)
+    return view
 
 
-def _view(box: NDArray[np.float64], width: int, height: int) -> tuple[int, int, int, int]:
+def _part(box: NDArray[np.float64], width: int, height: int) -> tuple[int, int, int, int]:
     """The part of a photograph around ``box``, with some surroundings, within the photograph."""
     box = np.clip(np.nan_to_num(box), 0, [width, height, width, height])
     centre = (box[:2] + box[2:]) / 2

@@ -204,7 +204,7 @@ def repeated(subject: Subject, limits: Limits) -> Iterator[Hit]:
         for first, *copies in groups.values():
             for copy in copies:
                 other = "" if _same_labels(subject, first, copy) else ", and the labels of the two differ"
-                yield Hit(f"is the same file as {first}{other}", copy, score=float(bool(other)))
+                yield Hit(f"is the same file as {first}{other}", copy, score=float(bool(other)), beside=first)
 
 
 def no_position(subject: Subject, limits: Limits) -> Iterator[Hit]:

@@ -54,4 +54,5 @@ def _finding(hit: Hit, rule: Rule, subject: Subject) -> Finding:
         photo=hit.photo,
         boxes=hit.boxes,
         score=hit.score,
+        beside=hit.beside,
     )

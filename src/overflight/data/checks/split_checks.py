@@ -44,7 +44,8 @@ def leak(subject: Subject, limits: Limits) -> Iterator[Hit]:
                 firsts.setdefault(of[key], key)
         (part, first), *others = firsts.items() if firsts else [("", "")]
         for other_part, other in others:
-            yield Hit(f"the same file is in {part} ({first}) and in {other_part}", other, score=len(keys))
+            what = f"the same file is in {part} ({first}) and in {other_part}"
+            yield Hit(what, other, score=len(keys), beside=first)
 
 
 def near_duplicate(subject: Subject, limits: Limits) -> Iterator[Hit]:
@@ -59,7 +60,8 @@ def near_duplicate(subject: Subject, limits: Limits) -> Iterator[Hit]:
     for pair in pairs:
         if subject.photos[pair.a].sha256 != subject.photos[pair.b].sha256:
             what = f"is in {of[pair.b]} and shows almost the same as {pair.a} in {of[pair.a]}"
-            yield Hit(f"{what} (correlation {pair.correlation:.2f})", pair.b, score=pair.correlation)
+            what += f" (correlation {pair.correlation:.2f})"
+            yield Hit(what, pair.b, score=pair.correlation, beside=pair.a)
 
 
 def flight_torn(subject: Subject, limits: Limits) -> Iterator[Hit]:
@@ -110,7 +112,7 @@ def ground_overlap(subject: Subject, limits: Limits) -> Iterator[Hit]:
     footprints = {key: found for key in of if (found := footprint_of(subject.photos[key])) is not None}
     for pair in ground_pairs(list(_groups(of).values()), footprints, min_share=limits["min_share"]):
         what = f"is in {of[pair.b]} and shares {pair.share:.0%} of its ground with {pair.a} in {of[pair.a]}"
-        yield Hit(f"{what} (limit {limits['min_share']:.0%})", pair.b, score=pair.share)
+        yield Hit(f"{what} (limit {limits['min_share']:.0%})", pair.b, score=pair.share, beside=pair.a)
 
 
 def ks_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

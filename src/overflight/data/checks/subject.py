@@ -56,6 +56,7 @@ class Hit:
         where: Place for people; by default the first box's place, the photo or the survey's name.
         score: Larger is worse.
         cure: Where the catalogue's sentence does not fit this case.
+        beside: Key of the photograph that ``photo`` is to be looked at beside, such as the other one of a pair.
     """
 
     what: str
@@ -64,6 +65,7 @@ class Hit:
     where: str = ""
     score: float = 0.0
     cure: str = ""
+    beside: str = ""
 
 
 Check = Callable[[Subject, Limits], Iterator[Hit]]
