@@ -90,8 +90,9 @@ def link_photo(folder, number):
 
 def repeat_photo(folder, number):
     path = pick(photo_files(folder), number)
-    if path.is_file():
-        shutil.copy(path, path.with_name(f"copy_{number}{path.suffix}"))
+    copy = path.with_name(f"copy_{number}{path.suffix}")
+    if path.is_file() and not copy.exists():
+        shutil.copy(path, copy)
 
 
 def remove_labels(folder, number):
