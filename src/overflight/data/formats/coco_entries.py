@@ -227,7 +227,7 @@ def _is_plain(entry: Any, known: dict[Id, int], class_of: dict[Id, int]) -> bool
     if type(box) is not list or len(box) != 4 or not set(map(type, box)) <= {int, float}:
         return False
     flags = entry.get("iscrowd"), entry.get("ignore")
-    return all(-_LIMIT < value < _LIMIT for value in box) and all(
+    return all(abs(value) <= LARGEST / 2 for value in box) and all(
         type(flag) in {int, bool, type(None)} and flag in _PLAIN_FLAGS for flag in flags
     )
 
