@@ -133,7 +133,7 @@ def check(labels, way):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=25, derandomize=True, phases=GENERATE)
+@settings(max_examples=30, derandomize=True, phases=GENERATE)
 @given(labels=label_sets())
 def test_what_a_format_wrote_it_reads_again(name, labels):
     check(labels, [name])

@@ -217,6 +217,11 @@ def test_a_declared_list_of_classes_is_binding(tmp_path):
     assert labels.photos["JPEGImages/a.jpg"].class_ids.tolist() == [1]
 
 
+def test_what_gdal_writes_beside_a_geotiff_is_no_label_file(tmp_path):
+    labels = read(tmp_path, annotation(item()), **{"JPEGImages/a.jpg.aux.xml": "<PAMDataset/>"})
+    assert labels.findings == ()
+
+
 def test_other_xml_is_not_recognised(tmp_path):
     contents = {"a.xml": "<annotations><image/></annotations>", "b.xml": "<annotation><note/></annotation>"}
     assert voc.sniff(place(tmp_path, contents)) is None

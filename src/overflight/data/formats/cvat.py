@@ -32,7 +32,7 @@ from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import evidence, heads_of_some
 from overflight.data.formats.sniffed import Sniffed, Written
 from overflight.data.formats.writing import Losses, kept, number, oriented, written_names
-from overflight.data.formats.xml_files import Node, XmlDamageError, read_parts, root_tags, xml_text
+from overflight.data.formats.xml_files import Node, XmlDamageError, read_parts, root_tags, xml_keys, xml_text
 from overflight.files import atomic_write
 
 NAME = "cvat"
@@ -62,7 +62,7 @@ class _Counts:
 
 def sniff(files: SourceFiles) -> Sniffed | None:
     """XML files whose root is ``<annotations>`` with ``<image>``, ``<track>`` or ``<meta>``."""
-    keys = [key for key in files.others if key.lower().endswith(".xml")]
+    keys = xml_keys(files)
     seen = {key: root_tags(files, key) for key in heads_of_some(files, keys)}
     if not any(root == "annotations" and tags & {"image", "track", "meta"} for root, tags in seen.values()):
         return None

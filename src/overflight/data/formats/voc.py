@@ -31,7 +31,7 @@ from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.pairing import Pairs, evidence, heads_of_some, label_paths
 from overflight.data.formats.sniffed import Sniffed, Written
 from overflight.data.formats.writing import Losses, kept, number, oriented, write_classes, write_small, written_names
-from overflight.data.formats.xml_files import Node, XmlDamageError, read_parts, root_tags, xml_text
+from overflight.data.formats.xml_files import Node, XmlDamageError, read_parts, root_tags, xml_keys, xml_text
 from overflight.files import write_text
 
 NAME = "voc"
@@ -75,7 +75,7 @@ class _Counts:
 
 def sniff(files: SourceFiles) -> Sniffed | None:
     """XML files whose root is ``<annotation>`` with what VOC has in it."""
-    keys = [key for key in files.others if key.lower().endswith(".xml")]
+    keys = xml_keys(files)
     seen = {key: root_tags(files, key) for key in heads_of_some(files, keys)}
     fitting = [key for key, (root, tags) in seen.items() if root == "annotation" and tags & _OF_VOC]
     if not fitting or 2 * len(fitting) <= len(seen) - len(fitting):

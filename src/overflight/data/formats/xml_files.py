@@ -165,6 +165,11 @@ def _reason(error: ExpatError) -> str:
     return str(error).split(":", maxsplit=1)[0]
 
 
+def xml_keys(files: SourceFiles) -> list[str]:
+    """Keys of XML files that may be labels; what GDAL writes beside a GeoTIFF (``a.tif.aux.xml``) is none."""
+    return [key for key in files.others if key.lower().endswith(".xml") and not key.lower().endswith(".aux.xml")]
+
+
 def root_tags(files: SourceFiles, key: str) -> tuple[str, frozenset[str]]:
     """Name of the root element and of its children, as far as the first 64 KiB of a file show them; ("", ()) for none.
 
