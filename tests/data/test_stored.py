@@ -9,7 +9,8 @@ import pytest
 
 from factories import make_survey_source
 from overflight.data.checks.catalogue import load_catalogue
-from overflight.data.findings import errors_of
+from overflight.data.checks.run import by_catalogue
+from overflight.data.findings import Finding, errors_of
 from overflight.data.manifest import load_manifest
 from overflight.data.stored import check_source, check_survey, open_stored
 from overflight.data.survey import read_survey, write_survey
@@ -177,6 +178,37 @@ def test_labels_can_be_read_without_the_photographs(survey):
     assert {key: facts.sha256 for key, facts in read.subject.photos.items()} == {
         record.path: record.sha256 for record in load_manifest(survey).photos
     }
+
+
+def test_labels_as_earlier_versions_stored_them_are_read(survey):
+    """Then the user's own bytes were kept: a byte order mark, Windows line ends, blank lines, fewer decimals."""
+    old = (survey / LABELS).read_bytes()
+    new = b"\xef\xbb\xbf" + old.replace(b"\n", b"\r\n") + b"\r\n"
+    (survey / LABELS).write_bytes(new)
+    sign(survey, sha256_bytes(old).encode(), sha256_bytes(new).encode())
+    change_head(survey, ledger=None)
+    report = check_survey(survey, decode=False)
+    assert (report.errors, report.ledger) == ([], None)
+    assert sum(report.figures["boxes_per_class"].values()) == load_manifest(survey).boxes
+
+
+@pytest.mark.parametrize(
+    ("severity", "changes", "becomes"),
+    [
+        pytest.param("error", [], ["error"], id="as the catalogue says"),
+        pytest.param("error", ["link=warning"], ["warning"], id="lowered by the user"),
+        pytest.param("warning", [], ["warning"], id="a harmless form of an error stays one"),
+    ],
+)
+def test_severities_of_readers(severity, changes, becomes):
+    finding = Finding(severity, "link", "a", "b", "c")
+    assert [found.severity for found in by_catalogue([finding], load_catalogue(changes))] == becomes
+
+
+def test_a_reader_s_warning_can_be_made_an_error():
+    finding = Finding("warning", "orphan-labels", "a", "b", "c")
+    (found,) = by_catalogue([finding], load_catalogue(["orphan-labels=error"]))
+    assert found.severity == "error"
 
 
 def test_a_folder_of_labels_only_can_be_checked(tmp_path):
