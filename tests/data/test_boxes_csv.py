@@ -34,6 +34,7 @@ def read(tmp_path, text, **others):
         pytest.param(
             "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,80,car,10,20,30.5,40\n", id="with the size"
         ),
+        pytest.param(HEADER.replace(",", ", ") + 'a.jpg, 10, 20, 30.5, 40, "car"', id="blanks before quotes"),
         pytest.param(HEADER + '"a.jpg","10","20","30.5","40","car"', id="quoted, no line end"),
     ],
 )

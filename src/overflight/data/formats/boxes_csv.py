@@ -98,7 +98,7 @@ def _head(files: SourceFiles, key: str) -> str:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     for row in reader:
         if any(cell.strip() for cell in row):
             yield reader.line_num, row

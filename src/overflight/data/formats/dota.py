@@ -1,8 +1,9 @@
 """DOTA: one text file per photograph with ``x1 y1 x2 y2 x3 y3 x4 y4 class difficult`` a line, in pixels.
 
-Corners are kept in their order, since the first one tells where an object's front is (DOTA v1.0, section 3.3). Lines
-``imagesource:`` and ``gsd:`` at the top are no boxes. Tools split lines at blanks, so class names are written with
-hyphens; ``classes.txt`` holds them as they are. It knows no photograph beyond its name and size.
+Corners are kept in their order: they go clockwise, and the first one tells where the front of an object is
+(captain-whu.github.io/DOTA/dataset.html). Lines ``imagesource:`` and ``gsd:`` at the top are no boxes. Tools split
+lines at blanks, so class names are written with hyphens; ``classes.txt`` holds them as they are. It knows no photograph
+beyond its name and size.
 """
 
 from __future__ import annotations
