@@ -2,8 +2,8 @@
 
 ``xtl ytl xbr ybr`` are half-open corners in pixels. ``rotation`` turns a box by degrees about its centre, clockwise as
 seen (format: docs.cvat.ai/docs/other/xml_format). Polygons become the box around them; points, lines, masks, ellipses
-and cuboids are refused, tags are counted. Tracks of videos are not read. Files are read twice and in pieces: once to see
-that they are whole and what they declare, once for the boxes. It knows no photograph beyond its name and size.
+and cuboids are refused, tags are counted. Tracks of videos are not read. Files are read twice and in pieces: once to
+see that they are whole and what they declare, once for the boxes. It knows no photograph beyond its name and size.
 """
 
 from __future__ import annotations
