@@ -79,6 +79,9 @@ def test_a_check_names_every_fault_writes_its_report_and_leaves_the_source_alone
     assert "Box has no area" in (tmp_path / "report/report.html").read_text()
     assert any("= 4 stored + 2 quarantined" in sentence for sentence in checked.sentences())
     assert digests(source) == before
+    clean = make_survey_source(tmp_path / "clean", flights=3, photos=2, size_wh=(320, 240))
+    check(context, clean, tmp_path)
+    assert not (tmp_path / "report/quarantine.jsonl").exists()  # of the earlier check
 
 
 def test_safe_cures_make_a_new_version_and_the_rest_is_quarantined(context, source):

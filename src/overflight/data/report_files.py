@@ -39,7 +39,10 @@ def write_report(folder: Path, report: SurveyReport, *, suspects: Sequence[Disag
         suspects: Labels that a model disagrees with, worst first; None when no model was asked.
     """
     root = report.read.files.root
-    write_text(folder / QUARANTINE_FILE, quarantine_lines(report.left_out))
+    if report.left_out:
+        write_text(folder / QUARANTINE_FILE, quarantine_lines(report.left_out))
+    else:
+        (folder / QUARANTINE_FILE).unlink(missing_ok=True)
     if suspects is not None:
         write_json(folder / SUSPECTS_FILE, [item.as_dict() for item in suspects])
     write_gallery(
