@@ -86,7 +86,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
             found.append(key)
     if not found:
         return None
-    return Sniffed(NAME, tuple(found), evidence(found, "tables with a photograph, four corners and a class a row"))
+    return Sniffed(NAME, tuple(found), evidence(found, "a photograph, four corners and a class a row"))
 
 
 def _head(files: SourceFiles, key: str) -> str:

@@ -69,7 +69,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     # other XML lies about (flight logs, settings); a file so broken that it has no root is reported, not passed over
     roots = {key: root_tags(files, key)[0] for key in keys[:_XML_FILES_LOOKED_AT]}
     found = tuple(key for key in keys if roots.get(key, "annotations") in {"annotations", ""})
-    return Sniffed(NAME, found, evidence(found, "XML files with <annotations> and <image>"))
+    return Sniffed(NAME, found, evidence(found, "<annotations> and <image>"))
 
 
 @collector_paused()

@@ -41,7 +41,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     keys = sniffed_texts(files, is_label_folder, _fits)
     if not keys:
         return None
-    return Sniffed(NAME, keys, evidence(keys, "text files with eight numbers and a class a line"))
+    return Sniffed(NAME, keys, evidence(keys, "eight numbers and a class a line"))
 
 
 def is_label_folder(name: str) -> bool:

@@ -7,7 +7,7 @@ no format.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overflight.data.files import SourceFiles
@@ -142,9 +142,3 @@ def counted(count: int, one: str, many: str) -> str:
 def sentences(*parts: tuple[int, str, str]) -> tuple[str, ...]:
     """Loss sentences for the counts that are not 0; each part is a count and the rest for one and for many."""
     return tuple(counted(count, one, many) for count, one, many in parts if count)
-
-
-def first_lines(keys: Iterable[str], *, at_most: int = 3) -> str:
-    """A few names for an evidence sentence."""
-    some = list(keys)
-    return ", ".join(some[:at_most]) + (f" and {len(some) - at_most} more" if len(some) > at_most else "")

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from overflight.data.files import PhotoFile, SourceFiles
-from overflight.data.formats.entries import first_lines, lines_of
+from overflight.data.formats.entries import counted, lines_of
 
 HEAD_BYTES = 65_536
 CANDIDATES = 5
@@ -167,9 +167,9 @@ def _lines(head: bytes) -> list[str]:
 
 
 def evidence(found: Iterable[str], what: str) -> str:
-    """``12 text files with ..., first: labelTxt/a.txt``."""
+    """``12 files with ..., first: labelTxt/a.txt``; ``what`` is what is in each."""
     keys = list(found)
-    return f"{len(keys):,} {what}, first: {first_lines(keys[:1])}"
+    return f"{counted(len(keys), 'file', 'files')} with {what}, first: {keys[0]}"
 
 
 def _without_suffix(path: str) -> str:

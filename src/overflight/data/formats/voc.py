@@ -3,9 +3,9 @@
 Pixels: VOC counts from 1 and includes the last one, so ``xmin 1, xmax 10`` are ten pixels, 0 to 10 of a half-open box:
 x1 = xmin - 1, x2 = xmax (PASCAL VOC development kit: the top left pixel is 1,1). Many tools write 0-based corners into
 the same elements. The rule here, for all files of a source together: a file that Overflight wrote says so; otherwise a
-0 as xmin or ymin anywhere means 0-based corners, taken as they are; otherwise VOC's own. Which one was used is said among
-the losses, with the place that decided it. Elements are found by name, never by position; boxes of ``<part>`` are no
-objects. It knows no photograph beyond its name and size.
+0 as xmin or ymin anywhere means 0-based corners, taken as they are; otherwise VOC's own. Which one was used is said
+among the losses, with the place that decided it. Elements are found by name, never by position; boxes of ``<part>`` are
+no objects. It knows no photograph beyond its name and size.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     fitting = [key for key, (root, tags) in seen.items() if root == "annotation" and tags & _OF_VOC]
     if not fitting or 2 * len(fitting) <= len(seen) - len(fitting):
         return None
-    return Sniffed(NAME, tuple(keys), evidence(keys, "XML files with <annotation> and <object><bndbox>"))
+    return Sniffed(NAME, tuple(keys), evidence(keys, "<annotation> and <object><bndbox>"))
 
 
 @collector_paused()
