@@ -23,7 +23,8 @@ def class_name(value: object) -> str | None:
     """
     if not isinstance(value, str) or not (name := value.strip()):
         return None
-    clean = len(name) <= SHOWN_CHARACTERS and not any(category(sign) in _BREAKING for sign in name)
+    usual = name.isprintable() or not any(category(sign) in _BREAKING for sign in name)
+    clean = len(name) <= SHOWN_CHARACTERS and usual
     return name if clean else printable(name)
 
 

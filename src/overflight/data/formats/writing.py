@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from overflight.data.formats.entries import sentences, shown
+from overflight.data.formats.entries import sentences
+from overflight.data.formats.json_files import shown
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.errors import InputError
 from overflight.files import atomic_write, write_text
@@ -82,7 +83,7 @@ def oriented(labels: PhotoLabels) -> NDArray[np.bool_]:
     upright = upright_corners(labels.xyxy_px)
     turns = [np.roll(way, shift, axis=1) for way in (upright, upright[:, ::-1]) for shift in range(4)]
     same = [np.all(np.abs(labels.corners_px - turn) <= _SAME_PX, axis=(1, 2)) for turn in turns]
-    return ~np.any(same, axis=0)
+    return np.asarray(~np.any(same, axis=0))
 
 
 def kept(labels: PhotoLabels, losses: Losses) -> PhotoLabels:
