@@ -63,7 +63,7 @@ def tiny(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Objects whose side, sqrt(area), is less than ``min_side_px`` at the size of training."""
     table, least = subject.table, limits["min_side_px"]
     side = _side_px(table) * subject.train_scale
-    found = np.flatnonzero((side < least) & (side > 0) & ~table.ignored)
+    found = np.flatnonzero((side < least - ROUNDING_PX) & (side > 0) & ~table.ignored)
     found = found[np.lexsort((side[found], table.photo[found]))]
     objects = _objects(table)
     for key, part in by_photo(table, found):
@@ -106,7 +106,7 @@ def sliver(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Boxes with a side shorter than ``min_side_px`` in the photograph, as tiling leaves them at its edges."""
     table, least = subject.table, limits["min_side_px"]
     shorter = _wh_px(table).min(axis=1, initial=np.inf)
-    found = np.flatnonzero((shorter < least) & (shorter > NO_SIZE_PX) & ~table.ignored)
+    found = np.flatnonzero((shorter < least - ROUNDING_PX) & (shorter > NO_SIZE_PX) & ~table.ignored)
     at_edge = _touches_edge(table)
     for key, part in by_photo(table, found):
         cut = int(at_edge[part].sum())
