@@ -95,7 +95,7 @@ def test_the_search_by_hash_finds_what_all_pairs_find():
 
 
 def test_many_photographs_of_one_hash_are_compared_in_blocks(monkeypatch):
-    monkeypatch.setattr("overflight.data.duplicates._PAIRS_AT_ONCE", 50)
+    monkeypatch.setattr("overflight.data.hash_search._PAIRS_AT_ONCE", 50)
     monkeypatch.setattr("overflight.data.duplicates._ROWS_AT_ONCE", 7)
     facts = pixels_of({f"a{shift}": town(1, shift_px=shift) for shift in range(20)} | {"b": town(1, shift_px=11)})
     first = [f"a{shift}" for shift in range(20)]

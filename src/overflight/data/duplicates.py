@@ -6,23 +6,25 @@ places below 0.4, where plain correlation reaches 0.8 because both have a road i
 Photographs whose thumb has no structure (fog, a lens cap, water) are like nothing. Turned or mirrored pictures are not
 recognised.
 
-Small sets are compared each with each, by one matrix product. Large ones use the perceptual hash: two hashes of 64 bits
-that differ in at most d bits are equal in one of d + 1 bands (pigeonhole), so only photographs that share a band are
-compared. That finds a few less (59 of 62 frames of real hovers that have a partner).
+Small sets are compared each with each, by one matrix product. Large ones use the perceptual hash: only photographs
+whose hashes of 64 bits differ in few bits are compared (``overflight.data.hash_search``). That finds a few less (59 of
+62 frames of real hovers that have a partner).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from overflight.data.facts import PhotoFacts
+from overflight.data.hash_search import close_hashes
 
 MATRIX_PAIRS = 100_000_000
 MIN_STRUCTURE = 3.0
@@ -31,9 +33,29 @@ MIN_CORRELATION = 0.8
 
 _COARSE_SIGMA = 4.0
 _ROWS_AT_ONCE = 2048
-_PAIRS_AT_ONCE = 1_000_000
-_THUMBS_AT_ONCE = 16_384
-_HASH_BITS = 64
+
+
+class Look(Protocol):
+    """What is compared: ``PixelFacts``, or anything else with a hash and a thumb."""
+
+    @property
+    def phash(self) -> int:
+        """64-bit perceptual hash."""
+        ...
+
+    @property
+    def thumb(self) -> NDArray[np.uint8]:
+        """(32, 32) luma."""
+        ...
+
+
+class Seen(Protocol):
+    """A photograph: ``PhotoFacts``, or anything else that has a look."""
+
+    @property
+    def pixels(self) -> Look | None:
+        """None when it was not decoded."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +85,7 @@ def same_files(facts: Mapping[str, PhotoFacts]) -> list[tuple[str, ...]]:
 def near_pairs(
     a_keys: Sequence[str],
     b_keys: Sequence[str],
-    facts: Mapping[str, PhotoFacts],
+    facts: Mapping[str, Seen],
     *,
     max_distance: int = MAX_DISTANCE,
     min_correlation: float = MIN_CORRELATION,
@@ -84,7 +106,7 @@ def near_pairs(
 
 def near_pairs_of_groups(
     groups: Sequence[Sequence[str]],
-    facts: Mapping[str, PhotoFacts],
+    facts: Mapping[str, Seen],
     *,
     max_distance: int = MAX_DISTANCE,
     min_correlation: float = MIN_CORRELATION,
@@ -135,7 +157,7 @@ def _without_slope(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _structures(
-    groups: Sequence[Sequence[str]], facts: Mapping[str, PhotoFacts], *, dtype: type[np.floating]
+    groups: Sequence[Sequence[str]], facts: Mapping[str, Seen], *, dtype: type[np.floating]
 ) -> tuple[list[str], NDArray[np.int64], NDArray[np.floating]]:
     """Keys of photographs with structure, how many of them come before the group of each, and their vectors."""
     keys: list[str] = []
@@ -153,7 +175,7 @@ def _structures(
     return keys, np.array(starts, dtype=np.int64), np.array(vectors, dtype=dtype)
 
 
-def _phash(facts: Mapping[str, PhotoFacts], key: str) -> int:
+def _phash(facts: Mapping[str, Seen], key: str) -> int:
     pixels = facts[key].pixels
     return 0 if pixels is None else pixels.phash
 
@@ -185,7 +207,7 @@ def _by_hash(
     """As :func:`_by_product`, among the pairs whose hashes are at most ``max_distance`` bits apart."""
     best = np.zeros(len(vectors), dtype=np.int64)
     correlation = np.full(len(vectors), -1, dtype=np.float32)
-    for i, j in _close_hashes(hashes, starts, max_distance=max_distance):
+    for i, j in close_hashes(hashes, starts, max_distance=max_distance):
         found = np.einsum("nk,nk->n", vectors[i].astype(np.float32), vectors[j].astype(np.float32))
         order = np.argsort(found)  # the best of each j is written last
         last = np.full(len(vectors), -1, dtype=np.int64)
@@ -194,36 +216,3 @@ def _by_hash(
         rows = rows[found[last[rows]] > correlation[rows]]
         best[rows], correlation[rows] = i[last[rows]], found[last[rows]]
     return best, correlation
-
-
-def _close_hashes(
-    hashes: NDArray[np.uint64], starts: NDArray[np.int64], *, max_distance: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Index pairs (i, j), i before the group of j, at most ``max_distance`` bits apart, in blocks; some come twice."""
-    bands = max_distance + 1
-    edges = [_HASH_BITS * band // bands for band in range(bands + 1)]
-    for low, high in itertools.pairwise(edges):
-        band = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        first = np.searchsorted(band[order], band, side="left")
-        counts = np.searchsorted(band[order], band, side="right") - first
-        for start, end in _blocks(counts):
-            amounts = counts[start:end]
-            j = np.repeat(np.arange(start, end), amounts)
-            within = np.arange(len(j)) - np.repeat(np.cumsum(amounts) - amounts, amounts)
-            i = order[first[j] + within]
-            close = (i < starts[j]) & (np.bitwise_count(hashes[i] ^ hashes[j]) <= max_distance)
-            for at in range(0, int(close.sum()), _THUMBS_AT_ONCE):
-                used = np.flatnonzero(close)[at : at + _THUMBS_AT_ONCE]
-                yield i[used], j[used]
-
-
-def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Ranges of indices whose counts add up to about a million pairs (or one index alone)."""
-    ends = np.cumsum(counts)
-    start = 0
-    while start < len(counts):
-        done = int(ends[start - 1]) if start else 0
-        end = max(start + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, side="right")))
-        yield start, end
-        start = end
