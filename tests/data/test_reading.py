@@ -1,6 +1,7 @@
 """Any folder becomes one form: photographs, labels whatever their format, flights; and a survey is made of it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -207,6 +208,62 @@ def test_flights_and_their_evidence_are_told(tmp_path):
     assert "3 flights (12 by folders)" in read_source(source, name="s").notes
     (source / "flights.csv").write_text("image,flight\nflight1_*,one\nflight[23]_*,two\n")
     assert "2 flights (12 by the table flights.csv)" in read_source(source, name="s").notes
+
+
+def codes_of(report):
+    return [finding.code for finding in report.errors]
+
+
+def test_photographs_without_labels_are_checked_and_not_added(tmp_path):
+    source = make_survey_source(tmp_path / "source", flights=2, photos=2)
+    shutil.rmtree(source / "labels")
+    black = np.zeros((240, 320, 3), dtype=np.uint8)
+    cv2.imwrite(str(source / "images/flight1/flight1_0001.jpg"), black)
+    report = check_source(source, name="s", workers=1)
+    assert codes_of(report) == ["no-labels"]
+    assert report.errors[0].what.startswith("no labels found for 4 photos")
+    assert {"dark", "two-flights"} <= {finding.code for finding in report.warnings}
+    assert (report.read.sniffed.format, report.read.subject.labels.classes) == ("none", ())
+    assert (report.ledger, report.left_out) == (None, ())
+    assert report.as_dict()["ledger"] is None
+    with pytest.raises(InputError, match="no labels found"):
+        read_survey(source, name="s")
+
+
+@pytest.mark.parametrize("options", [{"format": "coco"}, {"labels": "data.yaml"}], ids=["format", "file"])
+def test_labels_that_were_asked_for_must_be_there(tmp_path, options):
+    source = make_survey_source(tmp_path / "source", flights=1, photos=1)
+    shutil.rmtree(source / "labels")
+    with pytest.raises((InputError, UsageError)):
+        check_source(source, name="s", **options)
+
+
+def test_a_folder_without_photographs_and_labels_is_nothing_to_check(tmp_path):
+    (tmp_path / "README.md").touch()
+    with pytest.raises(InputError, match="no photographs"):
+        check_source(tmp_path, name="s")
+
+
+@pytest.mark.parametrize(
+    ("broken", "cure"),
+    [(None, "classes.txt"), ("names: 5\n", "Write `names: ")],
+    ids=["no file", "a file that cannot be used"],
+)
+def test_labels_without_names_of_classes_are_checked_and_not_added(tmp_path, broken, cure):
+    source = make_survey_source(tmp_path / "source", flights=3, photos=2, classes=("car", "boat"))
+    (source / "data.yaml").unlink()
+    if broken:
+        (source / "data.yaml").write_text(broken)
+    label = source / "labels/flight1/flight1_0001.txt"
+    label.write_text(label.read_text() + "5 0.5 0.5 0 0.1\n1000 0.5 0.5 0.1 0.1\n")
+    report = check_source(source, name="s", workers=1)
+    assert sorted(codes_of(report)) == ["class-names", "no-size", "unknown-class"]
+    (finding,) = [finding for finding in report.errors if finding.code == "class-names"]
+    assert "called by their numbers" in finding.what
+    assert cure in finding.cure
+    assert report.read.subject.labels.classes == ("0", "1", "2", "3", "4", "5")
+    with pytest.raises(InputError):
+        read_survey(source, name="s")
 
 
 @pytest.mark.parametrize(

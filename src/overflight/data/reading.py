@@ -69,6 +69,7 @@ def read_source(
     train_scale: float = 1.0,
     split_by: str = "flight",
     now: datetime | None = None,
+    incomplete: bool = False,
 ) -> Read:
     """Read a folder of photographs and labels.
 
@@ -85,10 +86,12 @@ def read_source(
         train_scale: See :class:`Subject`.
         split_by: See :class:`Subject`.
         now: Present time: photographs cannot be taken later. None: that is not judged.
+        incomplete: Go on without labels or names of classes, with an error finding, for checks.
 
     Raises:
         UsageError: a format or label file that is not there, or several that are possible.
-        InputError: no folder, no photographs or labels, or none that can be read. All other problems are findings.
+        InputError: no folder, no photographs or (unless ``incomplete``) labels, or none that can be read. All other
+            problems are findings.
     """
     files = find_files(root)
     table = _table(files.root, flights)
@@ -96,7 +99,7 @@ def read_source(
     facts = read_facts(files, keys, decode=decode, workers=workers, progress=progress)
     sizes = {key: size for key, found in facts.items() if (size := found.size_wh_px) is not None}
     try:
-        found, sniffed = read_with(files, sizes, format=format, labels=labels)
+        found, sniffed = read_with(files, sizes, format=format, labels=labels, incomplete=incomplete)
     except InputError as error:
         if files.photos or files.findings:
             raise

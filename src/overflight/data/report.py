@@ -19,6 +19,7 @@ from overflight.data.checks.catalogue import Catalogue, load_catalogue
 from overflight.data.checks.subject import Subject
 from overflight.data.drafting import judged
 from overflight.data.findings import Finding, errors_of, warnings_of
+from overflight.data.formats.labels import UNLABELLED
 from overflight.data.ledger import Ledger, ledger_of
 from overflight.data.manifest import Survey
 from overflight.data.quarantine import LeftOut
@@ -119,9 +120,11 @@ def check_source(
 ) -> SurveyReport:
     """Check a user's folder as it is, with what would be left out of a survey; see ``reading.read_source``.
 
+    Photographs without labels, or labels without names of classes, are checked as far as they go.
+
     Raises:
         UsageError: the format, label file or split lists cannot be used.
-        InputError: no folder, no photographs or labels.
+        InputError: no folder, or no photographs.
     """
     read = read_source(
         root,
@@ -136,6 +139,7 @@ def check_source(
         train_scale=train_scale,
         split_by=split_by,
         now=now,
+        incomplete=True,
     )
     return report_on(read, survey=None, catalogue=catalogue)
 
@@ -155,6 +159,8 @@ def report_on(read: Read, *, survey: Survey | None, catalogue: Catalogue | None 
         ledger = None if survey.origin.ledger is None else ledger_of(survey.origin.ledger)
         return SurveyReport(survey, findings, figures, rules, read, ledger)
     draft = draft_from(read, subject, findings, rules)
+    if subject.labels.format == UNLABELLED:  # no survey can be made of it, so nothing is stored or left out
+        return SurveyReport(draft.survey(), findings, figures, rules, read)
     draft.ledger.check()
     return SurveyReport(draft.survey(), findings, figures, rules, read, draft.ledger, draft.left_out)
 

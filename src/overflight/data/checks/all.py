@@ -62,6 +62,7 @@ CHECKS: Mapping[str, Check] = {
 
 READER_CODES: Mapping[str, str] = {
     "missing-labels": "readers of labels",
+    "no-labels": "choice of the format",
     "orphan-labels": "reader of YOLO",
     "columns": "readers of labels",
     "not-a-number": "readers of labels",

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from overflight.data.checks.subject import Hit, Limits, Subject
+from overflight.data.formats.labels import UNLABELLED
 
 
 def no_boxes(subject: Subject, limits: Limits) -> Iterator[Hit]:
-    """A survey without any box."""
+    """A survey without any box; that there are no labels at all has its own finding."""
     del limits
-    if not sum(_boxes_per_class(subject)):
+    if subject.labels.format != UNLABELLED and not sum(_boxes_per_class(subject)):
         yield Hit("holds no boxes at all")
 
 

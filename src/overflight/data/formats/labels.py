@@ -19,6 +19,7 @@ from overflight.data.findings import Finding
 from overflight.imaging.boxes import Boxes
 
 Unit = Literal["line", "annotation", "object", "row"]
+UNLABELLED = "none"
 
 
 @dataclass(frozen=True)

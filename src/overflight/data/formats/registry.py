@@ -15,14 +15,16 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from overflight.data.files import SourceFiles
+from overflight.data.findings import Finding
 from overflight.data.formats import boxes_csv, coco, cvat, dota, groundtruth, labelme, visdrone, voc, yolo
-from overflight.data.formats.labels import LabelSet
+from overflight.data.formats.labels import UNLABELLED, LabelSet
 from overflight.data.formats.sniffed import Sniffed, Written
 from overflight.errors import InputError, UsageError
 
 Sizes = Mapping[str, tuple[int, int]]
 Sniff = Callable[[SourceFiles], Sniffed | None]
 LISTED = 5
+_NO_LABELS_CURE = "Put the label files beside the photographs, or name format and file with --format and --labels"
 
 
 class Read(Protocol):
@@ -51,6 +53,7 @@ class Format:
         write: Writes it.
         names_in: Finds the names of photographs in a label file that speaks of many (one group); None for formats
             with a label file for each photograph.
+        read_unnamed: Reads it where names of classes are missing, with an error finding; None where it names them.
     """
 
     name: str
@@ -59,11 +62,26 @@ class Format:
     read: Read
     write: Write
     names_in: re.Pattern[bytes] | None = None
+    read_unnamed: Read | None = None
 
 
 _FORMATS = (
-    Format("yolo", "YOLO text files, one per photo: class cx cy w h", yolo.sniff, yolo.read, yolo.write),
-    Format("yolo-obb", "YOLO text files: class and four corners", yolo.sniff, yolo.read, yolo.write_obb),
+    Format(
+        "yolo",
+        "YOLO text files, one per photo: class cx cy w h",
+        yolo.sniff,
+        yolo.read,
+        yolo.write,
+        read_unnamed=yolo.read_unnamed,
+    ),
+    Format(
+        "yolo-obb",
+        "YOLO text files: class and four corners",
+        yolo.sniff,
+        yolo.read,
+        yolo.write_obb,
+        read_unnamed=yolo.read_unnamed,
+    ),
     Format(
         "coco",
         "COCO JSON: images, annotations, categories",
@@ -122,6 +140,7 @@ def read_with(
     *,
     format: str | None = None,  # noqa: A002 - named like the option
     labels: str | None = None,
+    incomplete: bool = False,
 ) -> tuple[LabelSet, Sniffed]:
     """Read the labels of a source.
 
@@ -130,6 +149,7 @@ def read_with(
         sizes: Upright width and height of the photographs by key.
         format: Name of the format; None: the one that is recognised.
         labels: Label file or folder, relative to the source or a path inside it; None: all that are recognised.
+        incomplete: Go on without labels (format ``none``) or names of classes, with an error finding: for checks.
 
     Returns:
         The labels, and what was recognised.
@@ -141,10 +161,14 @@ def read_with(
     if format is not None and format not in FORMATS:
         raise UsageError(f"there is no format {format!r}", where="--format", cure=f"Use one of: {', '.join(FORMATS)}")
     looked_at, given = (files, ()) if labels is None else _only(files, labels)
+    if incomplete and files.photos and format is None and labels is None and not sniff_all(files):
+        return _unlabelled(files)
     found = _found(looked_at, format, given)
     if labels is None:
         _require_disjoint(files, found)
-    return FORMATS[found.format].read(files, sizes, labels=found.labels), found
+    chosen = FORMATS[found.format]
+    read = chosen.read_unnamed if incomplete and chosen.read_unnamed else chosen.read
+    return read(files, sizes, labels=found.labels), found
 
 
 def write_with(format: str, labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Written:  # noqa: A002
@@ -164,6 +188,14 @@ def write_with(format: str, labels: LabelSet, folder: Path, *, names: Mapping[st
     return FORMATS[format].write(labels, folder, names=names)
 
 
+def _unlabelled(files: SourceFiles) -> tuple[LabelSet, Sniffed]:
+    """Photographs without any labels: one finding for all of them."""
+    found = Sniffed(UNLABELLED, (), f"no labels found; {_seen(files)}")
+    what = f"no labels found for {len(files.photos):,} photos (looked for {', '.join(FORMATS)})"
+    finding = Finding("error", "no-labels", files.root.name or str(files.root), what, _NO_LABELS_CURE)
+    return LabelSet(UNLABELLED, (), {}, findings=(finding,)), found
+
+
 def _found(files: SourceFiles, format: str | None, given: tuple[str, ...]) -> Sniffed:  # noqa: A002
     """The one format that is meant."""
     if format is not None:
@@ -180,8 +212,7 @@ def _found(files: SourceFiles, format: str | None, given: tuple[str, ...]) -> Sn
     if not found:
         looked_for = ", ".join(FORMATS)
         what = f"no labels found (looked for {looked_for}); {_seen(files)}"
-        cure = "Put the label files beside the photographs, or name format and file with --format and --labels"
-        raise InputError(what, where=str(files.root), cure=cure)
+        raise InputError(what, where=str(files.root), cure=_NO_LABELS_CURE)
     listing = "; ".join(f"{one.format}: {one.evidence}" for one in found)
     cure = f"Choose with --format {found[0].format}, or name the label file with --labels"
     raise UsageError(f"labels in {len(found)} formats found ({listing})", where=str(files.root), cure=cure)

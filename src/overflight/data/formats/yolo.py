@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -36,6 +36,7 @@ __all__ = [
     "read",
     "read_class_names",
     "read_labels",
+    "read_unnamed",
     "sniff",
     "write",
     "write_obb",
@@ -46,6 +47,7 @@ TOLERANCE = 1e-6
 OVERHANG_TOLERATED = 0.005
 MAX_FILE_BYTES = 64_000_000
 SAMPLED = 50
+MOST_UNNAMED = 1000
 _TEXT_CURE = "Save it as plain text (UTF-8): one line `class cx cy w h` per box"
 _NAMES: dict[str, str] = {"detect": "yolo", "obb": "yolo-obb", "segment": "yolo"}
 
@@ -88,10 +90,43 @@ def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tu
     Raises:
         InputError: no label file, or no names of classes.
     """
+    _require(labels, files)
+    classes, _, findings = find_class_names(files)
+    return _read(files, sizes, labels=labels, classes=classes, class_findings=findings)
+
+
+def read_unnamed(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tuple[str, ...]) -> LabelSet:
+    """The same, where classes without names are called ``0``, ``1`` ... and that is an error finding: for checks.
+
+    Raises:
+        InputError: no label file.
+    """
+    _require(labels, files)
+    try:
+        return read(files, sizes, labels=labels)
+    except InputError as error:
+        what = f"{error.what}; the classes are called by their numbers here"
+        found = Finding("error", "class-names", error.where or str(files.root), what, error.cure)
+    numbers = tuple(map(str, range(MOST_UNNAMED)))
+    read_all = _read(files, sizes, labels=labels, classes=numbers, class_findings=())
+    used = max((int(one.class_ids.max()) for one in read_all.photos.values() if len(one)), default=-1)
+    return replace(read_all, classes=numbers[: used + 1], findings=(found, *read_all.findings))
+
+
+def _require(labels: tuple[str, ...], files: SourceFiles) -> None:
     if not labels:
         cure = "Put one text file per photograph into labels/, beside images/"
         raise InputError("no label files found", where=str(files.root), cure=cure)
-    classes, _, class_findings = find_class_names(files)
+
+
+def _read(
+    files: SourceFiles,
+    sizes: Mapping[str, tuple[int, int]],
+    *,
+    labels: tuple[str, ...],
+    classes: tuple[str, ...],
+    class_findings: tuple[Finding, ...],
+) -> LabelSet:
     pairs = layout.pair(files, labels)
     sampled = layout.samples(files, islice(pairs.labels.values(), 1000), at_most=SAMPLED)
     kind = text.kind_of(Counter({"detect": 5, "obb": 9, "segment": 7}.get(found, 0) for _, found in sampled))
