@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from overflight.data.files import SourceFiles
 from overflight.data.metadata import PhotoMetadata, metadata_of
@@ -19,13 +20,24 @@ from overflight.data.pixel_facts import PixelFacts, pixel_facts
 from overflight.errors import InputError
 from overflight.imaging.header import Header, ImageFault, read_header
 
-__all__ = ["MAX_PHOTO_BYTES", "PhotoFacts", "PixelFacts", "Progress", "photo_facts", "read_facts"]
+__all__ = [
+    "MAX_PHOTO_BYTES",
+    "PhotoFacts",
+    "PixelFacts",
+    "Progress",
+    "decode_again",
+    "in_order",
+    "photo_facts",
+    "read_facts",
+]
 
 MAX_PHOTO_BYTES = 1_000_000_000
 MAX_WORKERS = 8
 SAID_AT_MOST = 200
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,14 @@ class PhotoFacts:
         return None if self.header is None else (self.header.width_px, self.header.height_px)
 
 
-def photo_facts(data: bytes, *, key: str, decode: bool) -> PhotoFacts:
+def photo_facts(data: bytes, *, key: str, decode: bool, scaled: bool = True) -> PhotoFacts:
     """Facts of a photograph from its whole file; never raises on a broken one.
 
     Args:
         data: The file.
         key: Its path relative to the source's root.
         decode: Also decode it and measure its pixels.
+        scaled: Reduce a JPEG while it is decoded (see ``overflight.data.pixel_facts``).
     """
     digest = hashlib.sha256(data).hexdigest()
     facts = PhotoFacts(key, len(data), digest, header=None, metadata=PhotoMetadata())
@@ -75,13 +88,7 @@ def photo_facts(data: bytes, *, key: str, decode: bool) -> PhotoFacts:
     facts = replace(facts, header=header, metadata=metadata_of(header))
     if not decode:
         return facts
-    try:
-        return replace(facts, pixels=pixel_facts(data, header, where=key))
-    except InputError as error:
-        return _with_fault(facts, error)
-    except MemoryError:
-        what = f"{header.width_px}x{header.height_px} px do not fit into memory"
-        return replace(facts, fault="unreadable", fault_what=what)
+    return _decoded(data, facts, header, scaled=scaled)
 
 
 def read_facts(
@@ -91,6 +98,7 @@ def read_facts(
     decode: bool,
     workers: int | None = None,
     progress: Progress | None = None,
+    scaled: bool = True,
 ) -> dict[str, PhotoFacts]:
     """Facts by photo key, in the order of ``keys``, whatever the number of threads.
 
@@ -102,35 +110,65 @@ def read_facts(
         decode: Also decode them and measure their pixels.
         workers: Threads; by default one per processor, at most 8.
         progress: Called with (photographs done, photographs in all) from the calling thread.
+        scaled: Reduce JPEG while it is decoded (see ``overflight.data.pixel_facts``).
     """
     found: dict[str, PhotoFacts] = {}
-    threads = max(1, min(workers or min(os.cpu_count() or 1, MAX_WORKERS), len(keys) or 1))
-    waiting: deque[Future[PhotoFacts]] = deque()
-
-    def take() -> None:
-        facts = waiting.popleft().result()
-        found[facts.key] = facts
+    walk = in_order(keys, lambda key: _of_file(files, key, decode=decode, scaled=scaled), workers=workers)
+    for key, facts in zip(keys, walk, strict=True):
+        found[key] = facts
         if progress is not None:
             progress(len(found), len(keys))
-
-    with ThreadPoolExecutor(threads) as pool:
-        for key in keys:
-            # Two per thread keep all busy while the oldest is waited for; only their small results wait.
-            if len(waiting) >= 2 * threads:
-                take()
-            waiting.append(pool.submit(_of_file, files, key, decode=decode))
-        while waiting:
-            take()
     return found
 
 
-def _of_file(files: SourceFiles, key: str, *, decode: bool) -> PhotoFacts:
+def decode_again(files: SourceFiles, facts: PhotoFacts, *, scaled: bool = True) -> PhotoFacts:
+    """``facts`` with the measures of its pixels; its file is read, but neither hashed nor its header read again."""
+    if facts.header is None or facts.fault:
+        return facts
+    try:
+        data = files.read(facts.key, max_bytes=MAX_PHOTO_BYTES)
+    except InputError as error:
+        return replace(facts, fault="unreadable", fault_what=error.what)
+    return _decoded(data, facts, facts.header, scaled=scaled)
+
+
+def in_order(items: Sequence[T], call: Callable[[T], R], *, workers: int | None = None) -> Iterator[R]:
+    """Results of ``call`` in the order of ``items``, computed by threads; only a few results wait at a time.
+
+    Args:
+        items: What to call it with.
+        call: Runs in any thread.
+        workers: Threads; by default one per processor, at most 8.
+    """
+    threads = max(1, min(workers or min(os.cpu_count() or 1, MAX_WORKERS), len(items) or 1))
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            # Two per thread keep all busy while the oldest is waited for; only their small results wait.
+            if len(waiting) >= 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(call, item))
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _of_file(files: SourceFiles, key: str, *, decode: bool, scaled: bool) -> PhotoFacts:
     try:
         data = files.read(key, max_bytes=MAX_PHOTO_BYTES)
     except InputError as error:
         facts = PhotoFacts(key, 0, "", header=None, metadata=PhotoMetadata())
         return replace(facts, fault="unreadable", fault_what=error.what)
-    return photo_facts(data, key=key, decode=decode)
+    return photo_facts(data, key=key, decode=decode, scaled=scaled)
+
+
+def _decoded(data: bytes, facts: PhotoFacts, header: Header, *, scaled: bool) -> PhotoFacts:
+    try:
+        return replace(facts, pixels=pixel_facts(data, header, where=facts.key, scaled=scaled))
+    except InputError as error:
+        return _with_fault(facts, error)
+    except MemoryError:
+        what = f"{header.width_px}x{header.height_px} px do not fit into memory"
+        return replace(facts, fault="unreadable", fault_what=what)
 
 
 def _with_fault(facts: PhotoFacts, error: InputError) -> PhotoFacts:
