@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
 from overflight.imaging.header import MAX_PIXELS, Header, ImageFault, read_header
+from overflight.imaging.jpeg import Order, decode_plain
 from overflight.imaging.tiff import Tiff, read_tiff
 
 Rgb = NDArray[np.uint8]
@@ -57,16 +58,39 @@ def decode(data: bytes, *, where: str = "", max_pixels: int = MAX_PIXELS, format
     header = read_header(data, where=where, max_pixels=max_pixels)
     if header.format not in formats:
         raise _refused(f"{header.format.upper()} is not accepted here", where, "Convert it to JPEG or PNG")
-    rgb = _tiff(data, where) if header.format == "tiff" else _bgr_to_rgb(_opencv(data, header.bits))
-    if rgb is None or rgb.shape[:2] != _stored_size(header):
+    rgb = to_8_bits(decode_stored(data, header, where=where))
+    return np.ascontiguousarray(upright(rgb, header.orientation))
+
+
+def decode_stored(
+    data: bytes, header: Header, *, where: str = "", order: Order = "RGB", buffer: bytearray | None = None
+) -> Samples:
+    """Pixels of a file whose header was read: (height, width, 3) as stored, not turned, 8 or 16 bits as they are.
+
+    Args:
+        data: The whole file.
+        header: Of this file.
+        where: Name for messages.
+        order: Order of the colours.
+        buffer: Memory that a plain JPEG may be decoded into; the result then changes with it.
+
+    Raises:
+        ImageFault: the data is damaged or cut off.
+    """
+    native: Order = order
+    found: Samples | None = decode_plain(data, header, order=order, buffer=buffer)
+    if found is None:
+        native = "RGB" if header.format == "tiff" else "BGR"
+        found = _tiff(data, where) if header.format == "tiff" else _opencv(data, header.bits)
+    if found is None or found.shape[:2] != _stored_size(header):
         deep = header.format == "jpeg" and header.bits > 8
         what = f"JPEG of {header.bits} bits is not supported" if deep else "its data is damaged"
         raise _refused(what, where, "Convert it to 8 bits" if deep else "Copy it again, or remove it")
-    missing = _filled_share(rgb) if header.format == "jpeg" else 0.0
+    missing = _filled_share(found) if header.format == "jpeg" else 0.0
     if missing:
         what = f"unreadable image: the file is cut off (the lower {missing:.0%} of the picture is missing)"
         raise ImageFault(what, code="truncated", where=where)
-    return np.ascontiguousarray(upright(to_8_bits(rgb), header.orientation))
+    return found if native == order else np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
 
 
 def to_8_bits(picture: Samples) -> Rgb:
@@ -90,9 +114,7 @@ def _opencv(data: bytes, bits: int) -> Samples | None:
     return np.asarray(bgr)
 
 
-def _bgr_to_rgb(
-    bgr: Samples | None,
-) -> Samples | None:
+def _bgr_to_rgb(bgr: Samples | None) -> Samples | None:
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
