@@ -97,9 +97,12 @@ def to_8_bits(picture: Samples) -> Rgb:
     """8 bits of a picture of up to 16, by the shift described above; 8 bits stay as they are."""
     if picture.dtype == np.uint8:
         return np.asarray(picture, dtype=np.uint8)
-    used = int(picture.max(initial=0)).bit_length()
-    depth = next(depth for depth in _DEPTHS if depth >= used)
-    return np.asarray(picture >> (depth - 8), dtype=np.uint8)
+    return np.asarray(picture >> shift_to_8_bits(int(picture.max(initial=0))), dtype=np.uint8)
+
+
+def shift_to_8_bits(largest: int) -> int:
+    """Bits to drop from 16 when ``largest`` is the picture's largest sample."""
+    return next(depth for depth in _DEPTHS if depth >= largest.bit_length()) - 8
 
 
 def _opencv(data: bytes, bits: int) -> Samples | None:

@@ -84,7 +84,9 @@ class Tiff:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class TiffTag:
+    """One entry of a directory: TIFF's type, number of values, where they start, their bytes, where the type stands."""
+
     kind: int
     count: int
     start: int
@@ -93,7 +95,9 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class _File:
+class TiffFile:
+    """Bytes of a file with their order and whether it is a BigTIFF."""
+
     data: bytes
     order: Literal["<", ">"]
     big: bool
@@ -110,14 +114,23 @@ class _File:
         return self.data[start : start + size]
 
 
+def open_tiff(data: bytes) -> tuple[TiffFile, dict[int, TiffTag]]:
+    """The file and the directory of its first picture by tag.
+
+    Raises:
+        TiffError: the directory cannot be read.
+    """
+    file = TiffFile(data, "<" if data[:1] == b"I" else ">", data[2:4] in (b"+\x00", b"\x00+"))
+    return file, _directory(file, file.unpack("Q", 8)[0] if file.big else file.unpack("I", 4)[0])
+
+
 def read_tiff(data: bytes) -> Tiff:
     """Facts of the first picture of a TIFF file.
 
     Raises:
         TiffError: no whole picture can be in it.
     """
-    file = _File(data, "<" if data[:1] == b"I" else ">", data[2:4] in (b"+\x00", b"\x00+"))
-    entries = _directory(file, file.unpack("Q", 8)[0] if file.big else file.unpack("I", 4)[0])
+    file, entries = open_tiff(data)
     width, height = _integer(file, entries, _WIDTH, 0), _integer(file, entries, _HEIGHT, 0)
     bits, bands = _integer(file, entries, _BITS, 1), _integer(file, entries, _SAMPLES, 1)
     if width <= 0 or height <= 0 or bands <= 0 or bits <= 0:
@@ -145,12 +158,12 @@ def read_tiff(data: bytes) -> Tiff:
     )
 
 
-def _directory(file: _File, start: int) -> dict[int, _Entry]:
+def _directory(file: TiffFile, start: int) -> dict[int, TiffTag]:
     (count,) = file.unpack("Q" if file.big else "H", start)
     if count > _MAX_ENTRIES:
         raise TiffError(f"a directory claims {count:,} entries")
     head, size, inline = (8, 20, 8) if file.big else (2, 12, 4)
-    entries: dict[int, _Entry] = {}
+    entries: dict[int, TiffTag] = {}
     for number in range(count):
         place = start + head + number * size
         tag, kind = file.unpack("HH", place)
@@ -160,11 +173,12 @@ def _directory(file: _File, start: int) -> dict[int, _Entry]:
         if length > inline:
             (value_at,) = file.unpack("Q" if file.big else "I", value_at)
         if length:
-            entries.setdefault(tag, _Entry(kind, values, value_at, file.cut(value_at, length), place + 2))
+            entries.setdefault(tag, TiffTag(kind, values, value_at, file.cut(value_at, length), place + 2))
     return entries
 
 
-def _integers(file: _File, entry: _Entry | None, *, at_most: int) -> tuple[int, ...]:
+def integers(file: TiffFile, entry: TiffTag | None, *, at_most: int) -> tuple[int, ...]:
+    """Values of an entry; none when it is absent or of another type."""
     if entry is None or entry.kind not in _INTEGERS:
         return ()
     if entry.count > at_most:
@@ -172,18 +186,18 @@ def _integers(file: _File, entry: _Entry | None, *, at_most: int) -> tuple[int, 
     return struct.unpack(f"{file.order}{entry.count}{_INTEGERS[entry.kind]}", entry.raw)
 
 
-def _integer(file: _File, entries: Mapping[int, _Entry], tag: int, default: int) -> int:
-    found = _integers(file, entries.get(tag), at_most=_MAX_ENTRIES)
+def _integer(file: TiffFile, entries: Mapping[int, TiffTag], tag: int, default: int) -> int:
+    found = integers(file, entries.get(tag), at_most=_MAX_ENTRIES)
     return found[0] if found else default
 
 
-def _places(file: _File, entries: Mapping[int, _Entry]) -> tuple[tuple[int, int], ...]:
+def _places(file: TiffFile, entries: Mapping[int, TiffTag]) -> tuple[tuple[int, int], ...]:
     """Offset and length of each strip or tile; all must lie within the file."""
     tiled = _TILE_OFFSETS in entries
-    offsets = _integers(file, entries.get(_TILE_OFFSETS if tiled else _STRIP_OFFSETS), at_most=_MAX_CHUNKS)
+    offsets = integers(file, entries.get(_TILE_OFFSETS if tiled else _STRIP_OFFSETS), at_most=_MAX_CHUNKS)
     # Some writers put a tile's lengths under the strips' tag.
     lengths_in = entries.get(_TILE_BYTES if tiled else _STRIP_BYTES, entries.get(_STRIP_BYTES))
-    lengths = _integers(file, lengths_in, at_most=_MAX_CHUNKS)
+    lengths = integers(file, lengths_in, at_most=_MAX_CHUNKS)
     if not offsets or len(offsets) != len(lengths):
         raise TiffError("the TIFF holds no picture")
     end = max(offset + length for offset, length in zip(offsets, lengths, strict=True))
@@ -192,7 +206,7 @@ def _places(file: _File, entries: Mapping[int, _Entry]) -> tuple[tuple[int, int]
     return tuple(zip(offsets, lengths, strict=True))
 
 
-def _patches(file: _File, entries: Mapping[int, _Entry]) -> list[tuple[int, bytes]]:
+def _patches(file: TiffFile, entries: Mapping[int, TiffTag]) -> list[tuple[int, bytes]]:
     patches = []
     for tag, value in ((_ORIENTATION, 1), (_EXTRA_SAMPLES, 0)):
         entry = entries.get(tag)
@@ -203,7 +217,7 @@ def _patches(file: _File, entries: Mapping[int, _Entry]) -> list[tuple[int, byte
     return patches
 
 
-def _exif(file: _File, entries: Mapping[int, _Entry]) -> bytes:
+def _exif(file: TiffFile, entries: Mapping[int, TiffTag]) -> bytes:
     """A block as a JPEG carries it, in the file's byte order, from the directories of the picture, EXIF and GPS."""
     main = {tag: entry for tag, entry in entries.items() if tag in _EXIF_MAIN and _is_small(entry)}
     subs = {tag: _sub_directory(file, entries.get(tag)) for tag in (_EXIF_IFD, _GPS_IFD)}
@@ -216,15 +230,15 @@ def _exif(file: _File, entries: Mapping[int, _Entry]) -> bytes:
     blocks = b""
     for tag in present:
         starts[tag] = after_main + len(blocks)
-        blocks += _written(file.order, subs[tag], starts[tag])
-    pointers = {tag: _Entry(4, 1, 0, struct.pack(file.order + "I", start)) for tag, start in starts.items()}
+        blocks += written(file.order, subs[tag], starts[tag])
+    pointers = {tag: TiffTag(4, 1, 0, struct.pack(file.order + "I", start)) for tag, start in starts.items()}
     magic = b"II*\x00" if file.order == "<" else b"MM\x00*"
     head = magic + struct.pack(file.order + "I", first)
-    return b"Exif\x00\x00" + head + _written(file.order, {**main, **pointers}, first) + blocks
+    return b"Exif\x00\x00" + head + written(file.order, {**main, **pointers}, first) + blocks
 
 
-def _sub_directory(file: _File, pointer: _Entry | None) -> dict[int, _Entry]:
-    start = _integers(file, pointer, at_most=1)
+def _sub_directory(file: TiffFile, pointer: TiffTag | None) -> dict[int, TiffTag]:
+    start = integers(file, pointer, at_most=1)
     if not start:
         return {}
     try:
@@ -234,15 +248,15 @@ def _sub_directory(file: _File, pointer: _Entry | None) -> dict[int, _Entry]:
     return {tag: entry for tag, entry in found.items() if tag != _MAKER_NOTE and _is_small(entry)}
 
 
-def _is_small(entry: _Entry) -> bool:
+def _is_small(entry: TiffTag) -> bool:
     return entry.kind < 16 and len(entry.raw) <= _MAX_EXIF_VALUE_BYTES  # from 16 on only in BigTIFF
 
 
-def _outside(entries: Iterable[_Entry]) -> int:
+def _outside(entries: Iterable[TiffTag]) -> int:
     return sum(len(entry.raw) + len(entry.raw) % 2 for entry in entries if len(entry.raw) > 4)
 
 
-def _written(order: str, entries: Mapping[int, _Entry], start: int) -> bytes:
+def written(order: str, entries: Mapping[int, TiffTag], start: int) -> bytes:
     """A classic directory at ``start`` followed by its values."""
     values_at = start + 2 + 12 * len(entries) + 4
     directory, values = struct.pack(order + "H", len(entries)), b""
