@@ -308,6 +308,15 @@ def test_boxes_one_pixel_off_their_voc_originals_are_named_as_a_shift(tmp_path):
     assert len(found.boxes.shifts_px) == labels.boxes > 50
 
 
+def test_voc_corners_from_0_cannot_be_told_where_no_corner_is_0():
+    """DeepForest's XML repeats the corners of its CSV, which count from 0: the XML says nowhere that it does too."""
+    read = [sample("deepforest", f"OSBS_029.{suffix}").read for suffix in ("xml", "csv")]
+    xml, table = (one.subject.labels.photos["OSBS_029.tif"].xyxy_px for one in read)
+    assert len(xml) == len(table) == 61
+    np.testing.assert_allclose(table - xml, np.tile([1, 1, 0, 0], (61, 1)))
+    assert any("taken as VOC's own: 1-based" in note for note in read[0].notes)
+
+
 def test_cars_at_the_border_without_labels_are_found_by_a_model_only(report_of):
     """Planted: the labels at the border of a real photograph are taken away, and the model sees what was there."""
     key = "images/MunichStreet02-MOS83.png"
