@@ -30,13 +30,18 @@ def test_no_site_is_smaller(photos):
     assert min(site.side_m for site in plan_survey(settings)) >= SMALLEST_SITE_M
 
 
+def is_worker(process):
+    try:
+        return any("spawn_main" in part for part in process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
+
+
 def test_a_killed_worker_is_said_and_the_folder_is_not_taken_for_finished(tmp_path):
     def kill_first_worker():
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            workers = [
-                child for child in psutil.Process().children() if any("spawn_main" in part for part in child.cmdline())
-            ]
+            workers = [child for child in psutil.Process().children() if is_worker(child)]
             if workers:
                 os.kill(workers[0].pid, signal.SIGKILL)
                 return

@@ -8,7 +8,8 @@ only groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,38 +107,31 @@ def repeats(groups: Index, rows: NDArray[np.float64], distance: float) -> Index:
         distance: Largest difference of any value.
     """
     found = np.full(len(rows), -1, dtype=np.int64)
-    if len(rows) < 2:
-        return found
     weights = 0.7548776662466927 ** np.arange(rows.shape[1])  # any direction in which few rows coincide by chance
     line = np.clip(rows, -FAR_PX, FAR_PX) @ weights
+    reach = distance * float(weights.sum()) + _SLACK_PX
     order = _order(groups, line)
-    same = (groups[order[1:]] == groups[order[:-1]]) & (line[order[1:]] == line[order[:-1]])
-    at = np.flatnonzero(same)
-    same[at] = (rows[order[at]] == rows[order[at + 1]]).all(axis=1)
-    heads = np.concatenate([[True], ~same])
-    head = np.minimum.reduceat(order, np.flatnonzero(heads))
-    head_of = head[np.cumsum(heads) - 1]
-    copied = order != head_of
-    found[order[copied]] = head_of[copied]
-
-    def judge(first: Index, second: Index) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        with np.errstate(over="ignore"):
-            apart = np.abs(rows[first] - rows[second]).max(axis=1)
-        return apart <= distance + 1e-9, apart
-
-    while len(head):  # again only where something was found, and then with the rows that are left
-        reach = np.full(len(head), distance * weights.sum() + _SLACK_PX)
-        near, _ = _sweep(groups[head], line[head], reach, head, judge, at_most=PILE, enough=ENOUGH)
-        low, high = np.minimum(near.first, near.second), np.maximum(near.first, near.second)
-        by_later = np.lexsort((low, high))
-        for earlier, later in zip(low[by_later].tolist(), high[by_later].tolist(), strict=True):
-            if found[earlier] < 0 and found[later] < 0:
-                found[later] = earlier
-        head = head[found[head] < 0] if len(low) else head[:0]
-    again = np.flatnonzero(found >= 0)
-    kept = found[found[again]]
-    found[again] = np.where(kept >= 0, kept, found[again])
+    close = (groups[order[1:]] == groups[order[:-1]]) & (np.abs(np.diff(line[order])) <= reach)
+    alone = np.ones(len(rows), dtype=np.bool_)
+    alone[order[1:][close]] = alone[order[:-1][close]] = False
+    kept: dict[int, list[tuple[float, int]]] = {}  # by group, in the order of the line: rows that repeat none
+    near_by = np.flatnonzero(~alone)  # few: most rows have no neighbour on the line
+    values = dict(zip(near_by.tolist(), rows[near_by].tolist(), strict=True))
+    for index, row in values.items():
+        place = float(line[index])
+        there = kept.setdefault(int(groups[index]), [])
+        low, high = bisect_left(there, (place - reach, -1)), bisect_right(there, (place + reach, len(rows)))
+        near = [other for _, other in there[low:high] if _alike(values[other], row, distance + 1e-9)]
+        if near:
+            found[index] = min(near)
+        else:
+            insort(there, (place, index))
     return found
+
+
+def _alike(first: Sequence[float], second: Sequence[float], distance: float) -> bool:
+    """Whether no value differs by more than ``distance``; plain numbers, because most pairs differ in the first."""
+    return all(abs(a - b) <= distance for a, b in zip(first, second, strict=True))
 
 
 def copies(labels: LabelSet, table: BoxTable, distance_px: float, *, among: Index | None = None) -> Index:
