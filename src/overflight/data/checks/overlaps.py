@@ -121,7 +121,8 @@ def repeats(groups: Index, rows: NDArray[np.float64], distance: float) -> Index:
         place = float(line[index])
         there = kept.setdefault(int(groups[index]), [])
         low, high = bisect_left(there, (place - reach, -1)), bisect_right(there, (place + reach, len(rows)))
-        near = [other for _, other in there[low:high] if _alike(values[other], row, distance + 1e-9)]
+        least, most = row[0] - distance - 1e-9, row[0] + distance + 1e-9
+        near = [o for _, o in there[low:high] if least <= values[o][0] <= most and _alike(values[o], row, distance)]
         if near:
             found[index] = min(near)
         else:
@@ -130,8 +131,8 @@ def repeats(groups: Index, rows: NDArray[np.float64], distance: float) -> Index:
 
 
 def _alike(first: Sequence[float], second: Sequence[float], distance: float) -> bool:
-    """Whether no value differs by more than ``distance``; plain numbers, because most pairs differ in the first."""
-    return all(abs(a - b) <= distance for a, b in zip(first, second, strict=True))
+    """Whether no value differs by more than ``distance``."""
+    return all(abs(a - b) <= distance + 1e-9 for a, b in zip(first, second, strict=True))
 
 
 def copies(labels: LabelSet, table: BoxTable, distance_px: float, *, among: Index | None = None) -> Index:
