@@ -1,9 +1,9 @@
 """Measures of one decoded photograph: brightness, contrast, sharpness, noise, haze, and what near duplicates share.
 
-Everything is measured on the upright picture reduced to a longer side of 1024 px by area averaging (994 to 1054 px where
-a whole number of pixels becomes one, which is faster; smaller pictures stay as they are), so that photographs of 2 and
-12 megapixels have comparable figures. Equal bytes give equal figures. It decides nothing: limits are in the catalogue
-of checks.
+Everything is measured on the upright picture reduced to a longer side of 1024 px by area averaging (994 to 1054 px
+where a whole number of pixels becomes one, which is faster; smaller pictures stay as they are), so that photographs of
+2 and 12 megapixels have comparable figures. Equal bytes give equal figures. It decides nothing: limits are in the
+catalogue of checks.
 
 JPEG is reduced by 2, 4 or 8 while it is decoded (``scaled``), in half the time. Where a whole number of pixels becomes
 one (4000, 4032, 4096, 8000 px, but not 5472 or 3840) the figures are those of the whole picture averaged: on 20 real

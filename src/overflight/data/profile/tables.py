@@ -212,7 +212,7 @@ def neighbours_frame(profile: Profile) -> DataFrame:
 
 def _pandas() -> Any:
     try:
-        import pandas
+        import pandas as pd
     except ImportError as error:
         raise ResourceError("pandas is not installed", cure="Run `pip install overflight[explore]`") from error
-    return pandas
+    return pd
