@@ -114,7 +114,7 @@ def _section(
     code = group[0].code
     rule = catalogue.get(code)
     worst = sorted(group, key=lambda finding: -finding.score)
-    pictures = (_example(finding, labels, read) for finding in worst if finding.photo)
+    pictures = (example_of_finding(finding, labels, read) for finding in worst if finding.photo)
     pictured = list(itertools.islice((picture for picture in pictures if picture is not None), EXAMPLES))
     return {
         "code": code,
@@ -131,18 +131,19 @@ def _section(
     }
 
 
-def _example(finding: Finding, labels: Mapping[str, PhotoLabels], read: ReadPhoto) -> Example | None:
+def example_of_finding(finding: Finding, labels: Mapping[str, PhotoLabels], read: ReadPhoto) -> Example | None:
+    """The picture of a finding about a photograph, its boxes in red; None when no photograph of it can be shown."""
     boxes = _boxes(finding.photo, labels)
     marked = boxes[[index for index in finding.boxes if index < len(boxes)]]
-    views = [_view(finding.photo, boxes, marked=marked, read=read)]
+    views = [view_of(finding.photo, boxes, marked=marked, read=read)]
     if finding.beside:
-        views.append(_view(finding.beside, _boxes(finding.beside, labels), marked=np.zeros((0, 4)), read=read))
-    return _example_of(views, caption=f"{finding.where}: {finding.what}")
+        views.append(view_of(finding.beside, _boxes(finding.beside, labels), marked=np.zeros((0, 4)), read=read))
+    return example_of(views, caption=f"{finding.where}: {finding.what}")
 
 
 def _suspect(suspect: Marked, labels: Mapping[str, PhotoLabels], read: ReadPhoto) -> Example | None:
-    view = _view(suspect.photo, _boxes(suspect.photo, labels), marked=np.array([suspect.xyxy_px]), read=read)
-    return _example_of([view], caption=suspect.caption)
+    view = view_of(suspect.photo, _boxes(suspect.photo, labels), marked=np.array([suspect.xyxy_px]), read=read)
+    return example_of([view], caption=suspect.caption)
 
 
 def _boxes(photo: str, labels: Mapping[str, PhotoLabels]) -> NDArray[np.float64]:
@@ -150,7 +151,7 @@ def _boxes(photo: str, labels: Mapping[str, PhotoLabels]) -> NDArray[np.float64]
     return np.zeros((0, 4)) if found is None else found.xyxy_px
 
 
-def _example_of(views: Sequence[Rgb | None], *, caption: str) -> Example | None:
+def example_of(views: Sequence[Rgb | None], *, caption: str) -> Example | None:
     """Those views that can be shown, side by side; None without any."""
     shown = [view for view in views if view is not None]
     if not shown:
@@ -174,8 +175,8 @@ def _side_by_side(views: Sequence[Rgb]) -> Rgb:
     return picture
 
 
-def _view(photo: str, boxes: NDArray[np.float64], *, marked: NDArray[np.float64], read: ReadPhoto) -> Rgb | None:
-    """The picture of one place, None when the photograph cannot be shown."""
+def view_of(photo: str, boxes: NDArray[np.float64], *, marked: NDArray[np.float64], read: ReadPhoto) -> Rgb | None:
+    """The part around the first of ``marked`` (M, 4), else all of a photograph, small; None when it cannot be shown."""
     try:
         rgb = decode(read(photo), where=photo)
     except (InputError, OSError):  # that it cannot be read is a finding already
