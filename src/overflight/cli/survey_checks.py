@@ -67,7 +67,8 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
         click.get_current_context().exit(InputError.exit_code)
     if report.errors and fixed is None:
         cure = "Correct them, apply the safe cures with --fix NAME, or leave faulty photos out: survey add --quarantine"
-        raise InputError(f"{len(report.errors)} errors", where=checked.title, cure=cure)
+        count = len(report.errors)
+        raise InputError(f"{count} error{'' if count == 1 else 's'}", where=checked.title, cure=cure)
 
 
 @click.command()
