@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import PurePosixPath
@@ -130,6 +130,10 @@ class LeakReport:
         """Share of the photographs of b with at least one leak, 0..1."""
         return self.leaking / self.photos[1] if self.photos[1] else 0.0
 
+    def only(self, kinds: Collection[Kind]) -> LeakReport:
+        """The same with these kinds of evidence alone."""
+        return replace(self, pairs=tuple(pair for pair in self.pairs if pair.kind in kinds))
+
     def counts(self) -> dict[Kind, int]:
         """Photographs of b that leak, by kind."""
         found = Counter(pair.kind for pair in self.pairs)
@@ -226,9 +230,14 @@ def measure_leaks(
     return LeakReport(a.name, b.name, (len(a.photos), len(b.photos)), tuple(kept), table.judged())
 
 
-def measure_parts(parts: Sequence[Side]) -> list[LeakReport]:
-    """Every part against every part before it: train and val, train and test, val and test."""
-    return [measure_leaks(one, other) for one, other in combinations(parts, 2)]
+def measure_parts(
+    parts: Sequence[Side], *, min_correlation: float = MIN_CORRELATION, min_share: float = MIN_SHARE
+) -> list[LeakReport]:
+    """As :func:`measure_leaks`, each part against those before it: train and val, train and test, val and test."""
+    return [
+        measure_leaks(one, other, min_correlation=min_correlation, min_share=min_share)
+        for one, other in combinations(parts, 2)
+    ]
 
 
 def comparable_seconds(moments: Sequence[datetime | None]) -> NDArray[np.float64]:
