@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-EXTRAS ?= train,serve,console,explore,dev
+EXTRAS ?= train,serve,console,augment,explore,dev
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo test test-slow lint format bench docs clean
@@ -16,6 +16,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing (about 2 minutes) ..."
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]" 2> $(VENV)/pip.log || \
+	  { grep -v "^WARNING: Location" $(VENV)/pip.log; exit 1; }
+	@# Without its dependencies: it would bring opencv-python-headless over the cv2 that is there (its others: extra augment).
+	@$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt albumentations albucore 2>> $(VENV)/pip.log || \
 	  { grep -v "^WARNING: Location" $(VENV)/pip.log; exit 1; }
 	@# Servers without a screen often lack libGL, which opencv-python links: the headless build is the same library.
 	@$(BIN)/python -c "import cv2" 2>/dev/null || \
