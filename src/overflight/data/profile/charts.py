@@ -21,6 +21,7 @@ _LEFT_OF_AXIS = 44
 _BINS = 32
 _MAX_POINTS = 1500
 _LONG_TAIL = 2.0
+_FEW = 3
 
 Reals = NDArray[np.float64]
 
@@ -115,6 +116,10 @@ def histogram(
     known = known[np.isfinite(known)]
     if not len(known):
         return Markup('<p class="none">not known for any of these {}</p>').format(thing)
+    distinct = np.unique(known)
+    if len(distinct) <= _FEW and not whole:
+        listed = ", ".join(f"{number(float(value))} {unit} ({(known == value).sum():,})" for value in distinct)
+        return Markup('<p class="few">{}</p>').format(listed)
     edges, tail = _edges(known, whole=whole)
     counts, _ = np.histogram(np.minimum(known, edges[-1]), edges)
     scale_x = _Scale(edges[0], edges[-1], _LEFT, WIDTH - _RIGHT)
@@ -137,9 +142,11 @@ def histogram(
             )
     median = float(np.median(known))
     parts.append(_upright_line(scale_x(median), "median", f"median {number(median)}", HEIGHT))
-    for limit in limits:
-        if edges[0] <= limit.value <= edges[-1]:
-            parts.append(_upright_line(scale_x(limit.value), "limit", limit.text, HEIGHT, top=_TOP + 12))
+    parts += [
+        _upright_line(scale_x(limit.value), "limit", limit.text, HEIGHT, top=_TOP + 12)
+        for limit in limits
+        if edges[0] <= limit.value <= edges[-1]
+    ]
     return _svg(parts, f"{thing} by {unit}: median {number(median)}")
 
 
@@ -152,19 +159,19 @@ def scatter(x: Reals, y: Reals, *, names: Sequence[str], colours: Sequence[int],
     scale_x = _Scale(*_padded(x[known]), _LEFT_OF_AXIS, WIDTH - _RIGHT)
     scale_y = _Scale(*_padded(y[known]), HEIGHT - _BOTTOM, _TOP)
     parts = [_axis_x(scale_x, x_unit), _axis_y(scale_y, y_unit)]
-    for index in known.tolist():
-        parts.append(
-            Markup('<circle class="s{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {} {}, {} {}</title></circle>').format(
-                colours[index] % SERIES,
-                scale_x(x[index]),
-                scale_y(y[index]),
-                names[index],
-                number(float(x[index])),
-                x_unit,
-                number(float(y[index])),
-                y_unit,
-            )
+    parts += [
+        Markup('<circle class="s{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {} {}, {} {}</title></circle>').format(
+            colours[index] % SERIES,
+            scale_x(x[index]),
+            scale_y(y[index]),
+            names[index],
+            number(float(x[index])),
+            x_unit,
+            number(float(y[index])),
+            y_unit,
         )
+        for index in known.tolist()
+    ]
     return _svg(parts, f"{y_unit} by {x_unit}")
 
 
