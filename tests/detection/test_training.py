@@ -51,6 +51,12 @@ class TestTraining:
         with torch.no_grad():
             torch.testing.assert_close(model.model.eval()(pixels)[0], result.model(pixels)[0])
 
+    def test_only_the_augmentation_of_the_recipe_is_applied(self, trained):
+        import torch
+
+        arguments = torch.load(trained[0].checkpoint, weights_only=False)["train_args"]
+        assert arguments["augmentations"] == []  # None: what Ultralytics likes, if Albumentations is installed
+
     def test_starts_from_given_weights(self, trained, tile_root, tmp_path):
         import torch
 

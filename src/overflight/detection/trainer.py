@@ -336,6 +336,8 @@ def _arguments(plan: TrainingPlan) -> dict[str, Any]:
         "exist_ok": True,
         "deterministic": True,
         "pretrained": False,
+        # None would mean a few transforms of its own choice wherever Albumentations happens to be installed.
+        "augmentations": [],
         "plots": False,
         "verbose": False,
         "val": True,
