@@ -85,7 +85,9 @@ def photo_facts(data: bytes, *, key: str, decode: bool, scaled: bool = True) -> 
         header = read_header(data)
     except InputError as error:
         return _with_fault(facts, error)
-    facts = replace(facts, header=header, metadata=metadata_of(header))
+    # The raw blocks were read and may hold a preview of 60 KB each: 100,000 photographs would not fit into memory.
+    header, metadata = replace(header, exif=b"", xmp=b""), metadata_of(header)
+    facts = replace(facts, header=header, metadata=metadata)
     if not decode:
         return facts
     return _decoded(data, facts, header, scaled=scaled)

@@ -114,8 +114,8 @@ class Likeness:
                 order = np.argsort(found, kind="stable")
                 order = order[found[order] >= likeness[j[order]]]
                 best[j[order]], likeness[j[order]] = i[order], found[order]  # the best of each j is written last
-        for j in np.flatnonzero(best >= 0).tolist():
-            yield self._rows[int(best[j])], self._rows[j], round(float(likeness[j]), 4)
+        for later in np.flatnonzero(best >= 0).tolist():
+            yield self._rows[int(best[later])], self._rows[later], round(float(likeness[later]), 4)
 
     def _read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Thumbs (N, 32, 32)."""

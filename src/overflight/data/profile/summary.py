@@ -89,13 +89,13 @@ def summary_of(profile: Profile) -> dict[str, Any]:
         },
         "crowding": {
             "overlapping_share": _share(boxes["overlaps"]),
-            "median_neighbour_sides": _real(np.median(finite)) if len(finite := _finite(boxes["neighbour_sides"])) else None,
+            "median_neighbour_sides": _median(boxes["neighbour_sides"]),
         },
         "borders": {
             "at_border_share": _share(boxes["at_border"]),
             "near_border_share": _share(boxes["near_border"]),
         },
-    }  # fmt: skip
+    }
 
 
 def feature(photos: Columns, name: str) -> NDArray[np.float64]:
@@ -157,15 +157,14 @@ def _class_balance(profile: Profile) -> list[dict[str, Any]]:
     found = []
     for index, name in enumerate(profile.classes):
         mine = ids == index
-        sides = {unit: _finite(boxes[f"box_side_{unit}"][mine]) for unit in ("px", "cm")}
         found.append(
             {
                 "name": name,
                 "boxes": int(counts[index]),
                 "share": _real(counts[index] / len(ids)) if len(ids) else None,
                 "photos": int(held[index]),
-                "median_side_px": _real(np.median(sides["px"])) if len(sides["px"]) else None,
-                "median_side_cm": _real(np.median(sides["cm"])) if len(sides["cm"]) else None,
+                "median_side_px": _median(boxes["box_side_px"][mine]),
+                "median_side_cm": _median(boxes["box_side_cm"][mine]),
             }
         )
     return found
@@ -240,6 +239,11 @@ def _finite(values: Column) -> NDArray[np.float64]:
 
 def _share(mask: Column) -> float | None:
     return _real(mask.mean()) if len(mask) else None
+
+
+def _median(values: Column) -> float | None:
+    used = _finite(values)
+    return _real(np.median(used)) if len(used) else None
 
 
 def _real(value: Any) -> float:
