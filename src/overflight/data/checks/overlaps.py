@@ -109,29 +109,36 @@ def repeats(groups: Index, rows: NDArray[np.float64], distance: float) -> Index:
     found = np.full(len(rows), -1, dtype=np.int64)
     weights = 0.7548776662466927 ** np.arange(rows.shape[1])  # any direction in which few rows coincide by chance
     line = np.clip(rows, -FAR_PX, FAR_PX) @ weights
-    reach = distance * float(weights.sum()) + _SLACK_PX
     order = _order(groups, line)
-    close = (groups[order[1:]] == groups[order[:-1]]) & (np.abs(np.diff(line[order])) <= reach)
+    same = (groups[order[1:]] == groups[order[:-1]]) & (rows[order[1:]] == rows[order[:-1]]).all(axis=1)
+    starts = np.concatenate([[True], ~same])[: len(order)]
+    heads = np.minimum.reduceat(order, np.flatnonzero(starts)) if len(order) else order
+    head_of = heads[np.cumsum(starts) - 1]
+    reach = distance * float(weights.sum()) + _SLACK_PX
+    close = (groups[heads[1:]] == groups[heads[:-1]]) & (np.abs(np.diff(line[heads])) <= reach)
     alone = np.ones(len(rows), dtype=np.bool_)
-    alone[order[1:][close]] = alone[order[:-1][close]] = False
-    kept: dict[int, list[tuple[float, int]]] = {}  # by group, in the order of the line: rows that repeat none
+    alone[heads[1:][close]] = alone[heads[:-1][close]] = False
     near_by = np.flatnonzero(~alone)  # few: most rows have no neighbour on the line
     values = dict(zip(near_by.tolist(), rows[near_by].tolist(), strict=True))
+    kept: dict[int, list[tuple[float, int]]] = {}  # by group, in the order of the line: rows that repeat none
     for index, row in values.items():
-        place = float(line[index])
-        there = kept.setdefault(int(groups[index]), [])
+        place, there = float(line[index]), kept.setdefault(int(groups[index]), [])
         low, high = bisect_left(there, (place - reach, -1)), bisect_right(there, (place + reach, len(rows)))
-        least, most = row[0] - distance - 1e-9, row[0] + distance + 1e-9
-        near = [o for _, o in there[low:high] if least <= values[o][0] <= most and _alike(values[o], row, distance)]
+        near = [other for _, other in there[low:high] if _alike(values[other], row, distance)]
         if near:
             found[index] = min(near)
         else:
             insort(there, (place, index))
+    copied = order != head_of
+    kept_of = found[head_of[copied]]
+    found[order[copied]] = np.where(kept_of >= 0, kept_of, head_of[copied])
     return found
 
 
 def _alike(first: Sequence[float], second: Sequence[float], distance: float) -> bool:
     """Whether no value differs by more than ``distance``."""
+    if abs(first[0] - second[0]) > distance + 1e-9:  # decides most pairs
+        return False
     return all(abs(a - b) <= distance + 1e-9 for a, b in zip(first, second, strict=True))
 
 
