@@ -31,10 +31,14 @@ def picture(seed=0, size_wh=SIZE_WH, dtype=np.uint8, channels=3):
     return found if channels > 1 else found[..., 0]
 
 
-def png(pixels, **options):
-    written, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_ALL_FILTERS, 1] if not options else [])
+def coded(suffix, pixels):
+    written, data = cv2.imencode(suffix, pixels)
     assert written
     return data.tobytes()
+
+
+def png(pixels):
+    return coded(".png", pixels)
 
 
 def pillow(pixels, kind, **options):
@@ -77,7 +81,7 @@ FILES = {
     "tiff, one strip, not compressed": lambda: pillow(picture(), "TIFF", strip_size=1 << 20),
     "tiff, one strip, compressed": lambda: pillow(picture(), "TIFF", strip_size=1 << 20, compression="tiff_lzw"),
     "tiff jpeg": lambda: pillow(picture(), "TIFF", strip_size=90 * 3 * 32, compression="jpeg"),
-    "tiff 16 bits": lambda: cv2.imencode(".tiff", picture(dtype=np.uint16))[1].tobytes(),
+    "tiff 16 bits": lambda: coded(".tiff", picture(dtype=np.uint16)),
     "tiff turned": lambda: pillow(picture(), "TIFF", strip_size=90 * 3 * 16, exif=turned(8)),
     "tiff palette": lambda: pillow(Image.fromarray(picture()).quantize(200), "TIFF", strip_size=90 * 16),
     "bigtiff": lambda: pillow(picture(), "TIFF", strip_size=90 * 3 * 16, big_tiff=True),
@@ -164,7 +168,7 @@ def test_a_part_outside_is_refused():
     progressive=st.booleans(),
     grey=st.booleans(),
 )
-def test_plain_jpeg_gives_the_pixels_of_opencv(seed, size, quality, subsampling, progressive, grey):
+def test_plain_jpeg_gives_the_pixels_of_opencv(*, seed, size, quality, subsampling, progressive, grey):
     image = Image.fromarray(picture(seed, size, channels=1 if grey else 3))
     data = pillow(image, "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
     header = read_header(data)

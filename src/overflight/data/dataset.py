@@ -2,30 +2,42 @@
 
 Layout: see ``DATASET_FILE`` (written last), ``images/`` and ``labels/`` by part, ``test/photos`` with
 ``test/truth.json`` (COCO; boxes ``x y w h`` in pixels of the upright photograph, category ids are class indices from
-0) and ``tiles.jsonl`` (where each tile comes from). The same survey and settings give the same bytes. It trusts the
-survey's digests; the validate job checks them.
+0) and ``tiles.jsonl`` (where each tile comes from). The same survey and settings give the same bytes, by one job or by
+several, in one run or in two because the first ended early. It trusts the survey's digests; the validate job checks
+them.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from overflight.data.dataset_tiles import (
+    TILED_PARTS,
+    TilePlans,
+    TileTotals,
+    notes_on,
+    plan_tiles_of,
+    require_complete,
+    seam_counts,
+    settle_files,
+    write_tile_lines,
+)
 from overflight.data.findings import Finding, refuse
 from overflight.data.formats.labels import PhotoLabels
-from overflight.data.manifest import PHOTOS_FOLDER, PhotoRecord, Survey, load_manifest
+from overflight.data.manifest import PHOTOS_FOLDER, Survey, load_manifest
 from overflight.data.split import PARTS, Split, SplitBy, split_photos
 from overflight.data.stored_labels import read_text
-from overflight.data.tile import CutTask, TilePlan, TileRules, cut_all, limit_background, plan_photo
+from overflight.data.tile import TileRules
+from overflight.data.tile_run import Journals, Shard, cut_all
 from overflight.errors import InputError
-from overflight.files import canonical_json, explained_disk, require_disk, sha256_bytes, write_json, write_text
+from overflight.files import canonical_json, explained_disk, require_disk, sha256_bytes, write_json
 from overflight.imaging.boxes import clip
 
 SCHEMA = "overflight.dataset/1"
@@ -57,29 +69,112 @@ def build_dataset(
 ) -> dict[str, Any]:
     """Write the data set into ``target`` and return the content of ``dataset.json``.
 
+    A run into a folder in which an earlier one ended early goes on where that one was.
+
     Raises:
-        InputError: the survey cannot be read or split, or nothing is left to train on.
+        InputError: the survey cannot be read or split, nothing is left to train on, or a photograph cannot be read.
         ResourceError: not enough disk.
         JobError: a worker process was killed.
     """
+    prepared = _prepare(survey_folder, target, request=request)
+    _cut(prepared, shard=Shard(), progress=progress)
+    return _finish(prepared, shards=1)
+
+
+def cut_shard(
+    survey_folder: Path,
+    target: Path,
+    *,
+    request: DatasetRequest,
+    shard: Shard,
+    progress: Progress | None = None,
+) -> None:
+    """One of several jobs' part of the photographs, chosen by their digests; :func:`finish_dataset` ends the work.
+
+    The jobs may write into one folder or into one each, brought together afterwards: no file has two writers.
+
+    Raises:
+        InputError: as :func:`build_dataset`.
+        ResourceError: not enough disk.
+        JobError: a worker process was killed.
+    """
+    _cut(_prepare(survey_folder, target, request=request), shard=shard, progress=progress)
+
+
+def finish_dataset(survey_folder: Path, target: Path, *, request: DatasetRequest, shards: int) -> dict[str, Any]:
+    """Make of what ``shards`` jobs have cut into ``target`` the data set that one job would have made, byte by byte.
+
+    Raises:
+        InputError: photographs are not cut yet (says which jobs are missing), or files are missing.
+        ResourceError: not enough disk.
+    """
+    return _finish(_prepare(survey_folder, target, request=request), shards=shards)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What every job knows before it cuts."""
+
+    folder: Path
+    target: Path
+    request: DatasetRequest
+    survey: Survey
+    labels: Labels
+    split: Split
+    plans: TilePlans
+
+
+def _prepare(survey_folder: Path, target: Path, *, request: DatasetRequest) -> _Prepared:
     survey = load_manifest(survey_folder)
     labels = read_labels(survey_folder, survey)
     counts = {path: np.bincount(found.class_ids, minlength=len(survey.classes)) for path, found in labels.items()}
     split = split_photos(survey.photos, counts, by=request.split_by, seed=request.seed)
-    plans = _plan(split, labels, request=request)
-    if not any(len(plan.class_ids) for _, tiles in plans["train"] for plan in tiles):
+    parts = {part: split.photos(part) for part in TILED_PARTS}
+    plans = plan_tiles_of(survey_folder, target, parts=parts, labels=labels, rules=request.rules, seed=request.seed)
+    if not plans.boxes["train"]:
         cure = "Label some objects, or add a flight that shows some"
         raise InputError("no box is left to train on", where=str(survey_folder), cure=cure)
-    require_disk(target, 3 * sum(photo.bytes for photo in survey.photos))
-    tiles = _cut(survey_folder, target, plans=plans, request=request, progress=progress)
-    write_text(target / TILES_FILE, "".join(f"{canonical_json(line)}\n" for line in tiles))
-    truth = _truth(split, survey, labels=labels)
-    for photo in split.photos("test"):
-        _place(survey_folder / photo.path, target / "test" / photo.path)
+    return _Prepared(survey_folder, target, request, survey, labels, split, plans)
+
+
+def _cut(prepared: _Prepared, *, shard: Shard, progress: Progress | None) -> None:
+    target = prepared.target
+    (target / DATASET_FILE).unlink(missing_ok=True)  # of an earlier run: while it is there, the data set is complete
+    mine = [planned for planned in prepared.plans.photos if shard.has(planned.record.sha256)]
+    known = Journals(target)
+    require_disk(target, 3 * sum(planned.record.bytes for planned in mine if planned.task.key not in known))
+    tasks = [planned.task for planned in mine]
+    cut_all(tasks, target / shard.journal, workers=prepared.request.workers, progress=progress)
+    for photo in prepared.split.photos("test"):
+        if shard.has(photo.sha256):
+            _place(prepared.folder / photo.path, target / "test" / photo.path)
+
+
+def _finish(prepared: _Prepared, *, shards: int) -> dict[str, Any]:
+    target, plans = prepared.target, prepared.plans
+    journals = Journals(target)
+    require_complete(plans, journals, where=str(target), shards=shards)
+    settle_files(target, plans, journals)
+    _settle_test(target / "test", [photo.path for photo in prepared.split.photos("test")])
+    totals = write_tile_lines(target / TILES_FILE, plans, journals)
+    truth = _truth(prepared.split, prepared.survey, labels=prepared.labels)
     write_json(target / TRUTH_FILE, truth)
-    document = _document(survey, split, request=request, tiles=tiles, truth=truth)
+    document = _document(prepared, totals=totals, truth=truth)
     write_json(target / DATASET_FILE, document)
+    for path in journals.paths:
+        path.unlink()
     return document
+
+
+def _settle_test(folder: Path, wanted: Sequence[str]) -> None:
+    """Held-out photographs of an earlier run with other settings must not be taken for ones of this."""
+    present = {path.relative_to(folder).as_posix() for path in (folder / PHOTOS_FOLDER).rglob("*") if path.is_file()}
+    missing = set(wanted) - present
+    if missing:
+        cure = "Bring what all jobs wrote together in this folder, then run again"
+        raise InputError("a held-out photograph is missing", where=str(folder / min(missing)), cure=cure)
+    for name in present - set(wanted):
+        (folder / name).unlink()
 
 
 def read_labels(folder: Path, survey: Survey) -> dict[str, PhotoLabels]:
@@ -106,92 +201,6 @@ def read_labels(folder: Path, survey: Survey) -> dict[str, PhotoLabels]:
         found[photo.path] = replace(labels, xyxy_px=clip(labels.xyxy_px, width_px=width, height_px=height))
     refuse(findings, where=str(folder), cure="Correct the labels and add the survey again")
     return found
-
-
-def _plan(
-    split: Split, labels: Labels, *, request: DatasetRequest
-) -> dict[str, list[tuple[PhotoRecord, list[TilePlan]]]]:
-    """Tiles of train and val by photograph, backgrounds limited."""
-    photos = {part: split.photos(part) for part in ("train", "val")}
-    stems = _stems([photo for found in photos.values() for photo in found])
-    plans = {}
-    for part, found in photos.items():
-        planned = {
-            photo.path: _plan_one(photo, labels[photo.path], stem=stems[photo.path], rules=request.rules)
-            for photo in found
-        }
-        every = [plan for tiles in planned.values() for plan in tiles]
-        kept = {plan.name for plan in limit_background(every, share=request.rules.background_share, seed=request.seed)}
-        if not kept:  # a part without any box is still a part
-            kept = {plan.name for plan in every}
-        plans[part] = [(photo, [plan for plan in planned[photo.path] if plan.name in kept]) for photo in found]
-    return plans
-
-
-def _plan_one(photo: PhotoRecord, labels: PhotoLabels, *, stem: str, rules: TileRules) -> list[TilePlan]:
-    return plan_photo(
-        stem,
-        size_wh=(photo.width_px, photo.height_px),
-        class_ids=labels.class_ids,
-        boxes_px=labels.xyxy_px,
-        ignored_px=np.array(photo.ignored_px, dtype=np.float64).reshape(-1, 4),
-        rules=rules,
-    )
-
-
-def _stems(photos: Sequence[PhotoRecord]) -> dict[str, str]:
-    """A file name without suffix for each photograph: its path in one piece; with a digest where two would collide."""
-    flat = {photo.path: "__".join(PurePosixPath(photo.path).with_suffix("").parts[1:]) for photo in photos}
-    uses = Counter(stem.lower() for stem in flat.values())
-    return {
-        path: stem if uses[stem.lower()] == 1 else f"{stem}_{sha256_bytes(path.encode())[:8]}"
-        for path, stem in flat.items()
-    }
-
-
-def _cut(
-    folder: Path,
-    target: Path,
-    *,
-    plans: Mapping[str, list[tuple[PhotoRecord, list[TilePlan]]]],
-    request: DatasetRequest,
-    progress: Progress | None,
-) -> list[dict[str, Any]]:
-    """Cut train and val and return one line of provenance per tile."""
-    work = [(part, photo, tiles) for part, found in plans.items() for photo, tiles in found if tiles]
-    tasks = [
-        CutTask(
-            folder / photo.path,
-            tuple(tiles),
-            target / "images" / part,
-            target / "labels" / part,
-            request.rules.jpeg_quality,
-        )
-        for part, photo, tiles in work
-    ]
-    pixels = sum(photo.width_px * photo.height_px for _, photo, _ in work)
-    digests = cut_all(tasks, pixels=pixels, workers=request.workers, progress=progress)
-    return [
-        _provenance(part, photo, plan=plan, sha256=sha256)
-        for (part, photo, tiles), found in zip(work, digests, strict=True)
-        for plan, sha256 in zip(tiles, found, strict=True)
-    ]
-
-
-def _provenance(part: str, photo: PhotoRecord, *, plan: TilePlan, sha256: str) -> dict[str, Any]:
-    return {
-        "tile": f"images/{part}/{plan.name}.jpg",
-        "sha256": sha256,
-        "part": part,
-        "photo": photo.path,
-        "photo_sha256": photo.sha256,
-        "flight": photo.flight,
-        "xyxy_px": [plan.tile.x0, plan.tile.y0, plan.tile.x1, plan.tile.y1],
-        "boxes": len(plan.class_ids),
-        "cut": plan.cut,
-        "ignored": len(plan.ignored_px),
-        "dropped": plan.dropped,
-    }
 
 
 def _truth(split: Split, survey: Survey, *, labels: Labels) -> dict[str, Any]:
@@ -231,40 +240,36 @@ def _truth(split: Split, survey: Survey, *, labels: Labels) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _document(
-    survey: Survey,
-    split: Split,
-    *,
-    request: DatasetRequest,
-    tiles: Sequence[Mapping[str, Any]],
-    truth: Mapping[str, Any],
-) -> dict[str, Any]:
-    digest = sha256_bytes(canonical_json([list(survey.classes), split.names(), tiles, truth]).encode())
-    by_part = {part: [line for line in tiles if line["part"] == part] for part in ("train", "val")}
+def _document(prepared: _Prepared, *, totals: TileTotals, truth: Mapping[str, Any]) -> dict[str, Any]:
+    survey, split, request = prepared.survey, prepared.split, prepared.request
+    digest = sha256_bytes(canonical_json([list(survey.classes), split.names(), totals.sha256, truth]).encode())
     return {
         "schema": SCHEMA,
         "survey_digest": survey.digest,
         "classes": list(survey.classes),
         "tile_px": request.rules.tile_px,
         "overlap_px": request.rules.overlap_px,
+        "rules": asdict(request.rules),
         "seed": request.seed,
         "split_by": request.split_by,
         "split": split.names(),
         "photos": {part: len(split.photos(part)) for part in PARTS},
         "boxes": {part: sum(photo.boxes for photo in split.photos(part)) for part in PARTS},
-        "tiles": {part: len(lines) for part, lines in by_part.items()},
-        "tile_boxes": {part: sum(line["boxes"] for line in lines) for part, lines in by_part.items()},
-        "ignored_regions": sum(line["ignored"] for line in tiles),
+        "tiles": totals.tiles,
+        "tile_boxes": totals.boxes,
+        "ignored_regions": totals.ignored,
+        "seams": seam_counts(prepared.plans),
         "left_out": sorted(photo.path for photo in split.left_out),
-        "notes": list(split.notes),
+        "notes": [*split.notes, *notes_on(prepared.plans, request.rules)],
         "digest": digest,
     }
 
 
 def _place(source: Path, target: Path) -> None:
-    """Hard link where the file system allows it, else a copy."""
+    """Hard link where the file system allows it, else a copy; what an earlier run left there is replaced."""
     with explained_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         try:
             os.link(source.resolve(), target)
         except OSError:

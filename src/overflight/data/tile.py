@@ -1,37 +1,27 @@
-"""Large photographs to training tiles: which boxes each tile shows, its pixels as JPEG, its labels as YOLO text.
+"""Which tiles a large photograph is cut into, and which boxes each tile shows.
 
 Rules (reference: visible fraction as in SAHI and DOTA tools, but nothing visible is ever taught as background): a box
-is kept when at least 30 % of it lies in the tile and both sides are at least 2 px; what is left of other boxes, from
-5 % on, is painted over with the colour around it; less than that is too little to teach anything. A file depends on
-its photograph and the settings only, so any number of workers gives the same bytes. It does not know flights or
-surveys.
+is kept when at least 30 % of it lies in the tile and both sides are at least 2 px; whatever else of a box or of a
+region to be ignored lies in the tile is painted over with the colour around it. Boxes whole in no tile are counted, so
+that nothing is lost in silence. It knows no pixels, no files, no flights and no surveys.
 """
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from overflight.data.formats.yolo import format_labels, fractions_from_xyxy_px
-from overflight.errors import JobError
-from overflight.files import explained_disk, sha256_bytes
-from overflight.imaging.boxes import Boxes, area, clip, intersection
-from overflight.imaging.codecs import Rgb, decode, encode_jpeg
+from overflight.imaging.boxes import Boxes, area, intersection
 from overflight.imaging.tiles import Tile, plan_tiles
 
-_POOL_FROM_PIXELS = 60_000_000
-_RING_PX = 6
 NO_BOXES: Boxes = np.zeros((0, 4))
+_PAIRS_AT_ONCE = 1_000_000
+_WHOLE = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -41,17 +31,18 @@ class TileRules:
     Attributes:
         tile_px: Side of a tile.
         overlap_px: What neighbouring tiles share.
-        min_visible: Least visible fraction of a box that is kept.
-        ignore_above: Visible fraction from which a box that is not kept is painted over.
+        min_visible: Least visible fraction of a box that is kept (0.1: as SAHI does, 0.7: as DOTA's tools do).
+        ignore_above: Visible fraction above which a box that is not kept is painted over; what shows less is left in
+            the picture as background, so 0 is what is honest.
         min_side_px: Least side of a kept box.
-        background_share: Largest share of tiles without boxes.
+        background_share: Largest share of tiles without boxes, 0 <= share < 1.
         jpeg_quality: 1..100.
     """
 
     tile_px: int = 640
     overlap_px: int = 128
     min_visible: float = 0.3
-    ignore_above: float = 0.05
+    ignore_above: float = 0.0
     min_side_px: float = 2.0
     background_share: float = 0.2
     jpeg_quality: int = 95
@@ -66,29 +57,25 @@ class TilePlan:
         tile: Where in the photograph.
         class_ids: (N,) classes of the kept boxes.
         boxes_px: (N, 4) kept boxes in the tile's pixels, cut at its edges.
+        box_ids: (N,) which boxes of the photograph they are, from 0.
+        whole: (N,) whether all of the box lies in the tile.
         ignored_px: (M, 4) regions to be painted over.
-        cut: Number of kept boxes that the tile's edge cuts.
-        dropped: Number of boxes with less than ``ignore_above`` in the tile.
+        dropped: Number of boxes that show too little to be painted over.
     """
 
     name: str
     tile: Tile
     class_ids: NDArray[np.int64]
     boxes_px: Boxes
+    box_ids: NDArray[np.int64]
+    whole: NDArray[np.bool_]
     ignored_px: Boxes
-    cut: int
     dropped: int
 
-
-@dataclass(frozen=True)
-class CutTask:
-    """One photograph to be cut and where the tiles go."""
-
-    photo: Path
-    tiles: tuple[TilePlan, ...]
-    images: Path
-    labels: Path
-    jpeg_quality: int
+    @property
+    def cut(self) -> int:
+        """Number of kept boxes that the tile's edge cuts."""
+        return int((~self.whole).sum())
 
 
 def plan_photo(
@@ -100,7 +87,7 @@ def plan_photo(
     rules: TileRules,
     ignored_px: Boxes = NO_BOXES,
 ) -> list[TilePlan]:
-    """Tiles of one photograph with the boxes that each shows.
+    """Tiles of one photograph, row by row, with the boxes that each shows.
 
     Args:
         stem: Start of the tiles' names, unique in the data set.
@@ -113,135 +100,109 @@ def plan_photo(
     width, height = size_wh
     tiles = plan_tiles(width, height, tile_px=rules.tile_px, overlap_px=rules.overlap_px)
     edges = np.array([(tile.x0, tile.y0, tile.x1, tile.y1) for tile in tiles], dtype=np.float64)
-    areas = area(boxes_px)
-    shown = intersection(edges, boxes_px)
-    visible = np.divide(shown, areas[None, :], out=np.zeros_like(shown), where=areas[None, :] > 0)
+    at, box_ids, visible, local = _shown(edges, boxes_px)
+    kept = (visible >= rules.min_visible) & (local[:, 2:] - local[:, :2] >= rules.min_side_px).all(axis=1)
+    ignored = ~kept & (visible > rules.ignore_above)
+    region_at, _, _, regions = _shown(edges, ignored_px)
+    boxes_of, kept_of, ignored_of, regions_of = (
+        np.searchsorted(found, np.arange(len(tiles) + 1)).tolist() for found in (at, at[kept], at[ignored], region_at)
+    )
+    box_ids, whole, painted, local = box_ids[kept], visible[kept] >= _WHOLE, local[ignored], local[kept]
     plans = []
-    for tile, fraction in zip(tiles, visible, strict=True):
-        local = clip(tile.to_tile(boxes_px), width_px=tile.width_px, height_px=tile.height_px)
-        large = (local[:, 2:] - local[:, :2] >= rules.min_side_px).all(axis=1)
-        kept = (fraction >= rules.min_visible) & large
-        ignored = ~kept & (fraction > rules.ignore_above)
-        regions = clip(tile.to_tile(ignored_px), width_px=tile.width_px, height_px=tile.height_px)
+    for number, tile in enumerate(tiles):
+        mine = slice(kept_of[number], kept_of[number + 1])
+        theirs = slice(ignored_of[number], ignored_of[number + 1])
+        given = slice(regions_of[number], regions_of[number + 1])
+        shown = boxes_of[number + 1] - boxes_of[number]
         plans.append(
             TilePlan(
                 name=stem if len(tiles) == 1 else f"{stem}_x{tile.x0:05d}_y{tile.y0:05d}",
                 tile=tile,
-                class_ids=class_ids[kept],
-                boxes_px=local[kept],
-                ignored_px=np.concatenate([local[ignored], regions[area(regions) > 0]]),
-                cut=int((kept & (fraction < 1 - 1e-9)).sum()),
-                dropped=int((~kept & ~ignored & (fraction > 0)).sum()),
+                class_ids=class_ids[box_ids[mine]],
+                boxes_px=local[mine],
+                box_ids=box_ids[mine],
+                whole=whole[mine],
+                ignored_px=np.concatenate([painted[theirs], regions[given]]),
+                dropped=shown - (mine.stop - mine.start) - (theirs.stop - theirs.start),
             )
         )
     return plans
 
 
-def limit_background(plans: Sequence[TilePlan], *, share: float, seed: int) -> list[TilePlan]:
-    """All tiles with boxes, and of those without at most ``share`` of the result, chosen by a hash of name and seed."""
-    with_boxes = sum(1 for plan in plans if len(plan.class_ids))
-    allowed = int(with_boxes * share / (1 - share) + 1e-9)
-    empty = [plan.name for plan in plans if not len(plan.class_ids)]
-    chosen = set(sorted(empty, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())[:allowed])
-    return [plan for plan in plans if len(plan.class_ids) or plan.name in chosen]
+def _shown(edges: Boxes, boxes_px: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], Boxes]:
+    """Every pair of a tile and a box that it shows, tile by tile.
 
-
-def cut_photo(task: CutTask) -> list[str]:
-    """Write the tiles and labels of one photograph; returns the SHA-256 of each tile's file, in order.
-
-    Raises:
-        InputError: the photograph cannot be read.
-        ResourceError: the disk is full.
+    Returns:
+        Index of the tile (P,), of the box (P,), visible fraction (P,) and the visible part in the tile's pixels (P, 4).
     """
-    picture = decode(task.photo.read_bytes(), where=str(task.photo))
-    digests = []
-    for plan in task.tiles:
-        tile = plan.tile
-        pixels = picture[tile.y0 : tile.y1, tile.x0 : tile.x1]
-        if len(plan.ignored_px):
-            pixels = painted_over(pixels, plan.ignored_px, keep=plan.boxes_px)
-        data = encode_jpeg(pixels, task.jpeg_quality)
-        fractions = fractions_from_xyxy_px(plan.boxes_px, width_px=tile.width_px, height_px=tile.height_px)
-        with explained_disk(task.images):
-            (task.images / f"{plan.name}.jpg").write_bytes(data)
-            (task.labels / f"{plan.name}.txt").write_text(format_labels(plan.class_ids, fractions))
-        digests.append(sha256_bytes(data))
-    return digests
+    step = max(1, _PAIRS_AT_ONCE // max(1, len(boxes_px)))
+    found = []
+    for first in range(0, len(edges), step):
+        common = intersection(edges[first : first + step], boxes_px)
+        at, box_ids = np.nonzero(common)
+        found.append((at + first, box_ids, common[at, box_ids]))
+    at, box_ids, shown = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    origin, end = edges[at, :2], edges[at, 2:]
+    local = np.clip(boxes_px[box_ids] - np.tile(origin, 2), 0, np.tile(end - origin, 2))
+    return at, box_ids, shown / area(boxes_px)[box_ids], local
 
 
-def painted_over(picture: Rgb, regions_px: Boxes, *, keep: Boxes) -> Rgb:
-    """A copy in which ``regions_px`` (M, 4) have the mean colour around them; pixels of ``keep`` (N, 4) stay."""
-    result = picture.copy()
-    height, width = picture.shape[:2]
-    protected = np.zeros((height, width), dtype=np.bool_)
-    for x0, y0, x1, y1 in _outward(keep):
-        protected[y0:y1, x0:x1] = True
-    for x0, y0, x1, y1 in _outward(regions_px):
-        top, left = max(y0 - _RING_PX, 0), max(x0 - _RING_PX, 0)
-        around = np.s_[top : min(y1 + _RING_PX, height), left : min(x1 + _RING_PX, width)]
-        ring = ~protected[around]
-        ring[y0 - top : y1 - top, x0 - left : x1 - left] = False
-        source = picture[around][ring] if ring.any() else picture[y0:y1, x0:x1].reshape(-1, 3)
-        paint = ~protected[y0:y1, x0:x1]
-        result[y0:y1, x0:x1][paint] = source.mean(axis=0).round().astype(np.uint8)
-    return result
-
-
-def _outward(boxes_px: Boxes) -> list[tuple[int, int, int, int]]:
-    first, second = np.floor(boxes_px[:, :2]).astype(int), np.ceil(boxes_px[:, 2:]).astype(int)
-    return [(int(x0), int(y0), int(x1), int(y1)) for (x0, y0), (x1, y1) in zip(first, second, strict=True)]
-
-
-def cut_all(
-    tasks: Sequence[CutTask],
-    *,
-    pixels: int,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[list[str]]:
-    """Cut many photographs, by processes where it pays; the SHA-256 of the tiles by photograph, in order.
+def chosen_backgrounds(empty: Iterable[str], *, with_boxes: int, share: float, seed: int) -> set[str]:
+    """Names of the tiles without boxes that stay: at most ``share`` of the result, by a hash of name and seed.
 
     Args:
-        tasks: The photographs.
-        pixels: Pixels of all of them, to judge whether processes pay.
-        workers: Processes; None: one per core, or none for little work.
-        progress: Called with (photos done, photos in all).
-
-    Raises:
-        InputError: a photograph cannot be read.
-        JobError: a worker process was killed.
+        empty: Names of tiles without boxes.
+        with_boxes: Number of the others.
+        share: 0 <= share < 1.
+        seed: Chooses.
     """
-    if workers is None:
-        workers = cores() if pixels >= _POOL_FROM_PIXELS else 1
-    for task in tasks:
-        task.images.mkdir(parents=True, exist_ok=True)
-        task.labels.mkdir(parents=True, exist_ok=True)
-    digests = []
-    for done, found in enumerate(_cut_each(tasks, workers), start=1):
-        digests.append(found)
-        if progress is not None:
-            progress(done, len(tasks))
-    return digests
+    allowed = int(with_boxes * share / (1 - share) + 1e-9)
+    return set(sorted(empty, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())[:allowed])
 
 
-def _cut_each(tasks: Sequence[CutTask], workers: int) -> Iterator[list[str]]:
-    if workers <= 1 or len(tasks) <= 1:
-        yield from map(cut_photo, tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-            yield from pool.map(cut_photo, tasks)
-    except BrokenProcessPool as error:
-        raise JobError(
-            "a worker process that cuts photos was killed",
-            where="prepare",
-            cure="It probably ran out of memory: free some and run again, or set OVERFLIGHT_WORKERS=1",
-        ) from error
+@dataclass(frozen=True)
+class Seams:
+    """How the boxes of photographs come through cutting.
+
+    Attributes:
+        boxes: All of them.
+        whole: Of these, whole in at least one tile.
+        parts: Kept in parts only.
+        lost: Kept in no tile (painted over in all).
+        largest_torn_px: Longest side among the boxes that are whole in no tile, 0 without any.
+    """
+
+    boxes: int = 0
+    whole: int = 0
+    parts: int = 0
+    lost: int = 0
+    largest_torn_px: float = 0.0
+
+    def __add__(self, other: Seams) -> Seams:
+        """Of both."""
+        return Seams(
+            self.boxes + other.boxes,
+            self.whole + other.whole,
+            self.parts + other.parts,
+            self.lost + other.lost,
+            max(self.largest_torn_px, other.largest_torn_px),
+        )
 
 
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
+def seams(plans: Sequence[TilePlan], boxes_px: Boxes) -> Seams:
+    """How ``boxes_px`` (N, 4) of a photograph come through ``plans``, its tiles."""
+    whole, kept = np.zeros(len(boxes_px), dtype=np.bool_), np.zeros(len(boxes_px), dtype=np.bool_)
+    for plan in plans:
+        kept[plan.box_ids] = True
+        whole[plan.box_ids[plan.whole]] = True
+    torn = boxes_px[~whole]
+    return Seams(
+        len(boxes_px),
+        int(whole.sum()),
+        int((kept & ~whole).sum()),
+        int((~kept).sum()),
+        float((torn[:, 2:] - torn[:, :2]).max(initial=0.0)),
+    )
 
 
 def cores() -> int:
