@@ -1,0 +1,1 @@
+"""Changed copies of training tiles: what a drone could have seen, with boxes that still fit."""

@@ -1,0 +1,48 @@
+"""Haze and the shadows of clouds: light on its way to the ground and back, uneven as air is.
+
+Own code because Albumentations' ``RandomFog`` puts round patches on a tile and takes 1.3 s for 640 px, and its
+``RandomShadow`` has the hard edges of polygons.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from overflight.data.augment.draws import HazeLayer
+from overflight.imaging.codecs import Rgb
+
+_COARSE = 5
+_EDGE_SHARE = 0.18
+_AIRLIGHT_AT_LEAST = 150.0
+
+
+def hazy(rgb: Rgb, layer: HazeLayer) -> Rgb:
+    """``picture * t + airlight * (1 - t)`` (Koschmieder 1924), t uneven; the airlight is a little blue.
+
+    The airlight is as bright as the brightest hundredth of the picture, but light grey at least.
+    """
+    height, width = rgb.shape[:2]
+    bright = max(float(np.percentile(rgb[:: max(1, height // 128), :: max(1, width // 128)], 99)), _AIRLIGHT_AT_LEAST)
+    airlight = np.minimum(np.array([0.96, 0.98, 1.0]) * bright, 255).astype(np.float32)
+    uneven = _clouds(width, height, seed=layer.seed) * layer.unevenness
+    if layer.thicker_above:
+        uneven += np.linspace(0.5, -0.5, height, dtype=np.float32)[:, None] * (1 - layer.transmission)
+    share = np.clip(layer.transmission - uneven, 0.05, 1.0).astype(np.float32)[..., None]
+    return np.asarray((rgb * share + airlight * (1 - share) + 0.5).astype(np.uint8))
+
+
+def shadowed(rgb: Rgb, darkness: float, *, seed: int) -> Rgb:
+    """Soft shadows of clouds over about half of the picture, ``darkness`` (0..1) deep; a shadow is a little blue."""
+    height, width = rgb.shape[:2]
+    depth = np.clip(_clouds(width, height, seed=seed) / _EDGE_SHARE + 0.5, 0, 1)[..., None]
+    tint = np.array([1.0, 0.97, 0.9], dtype=np.float32) * darkness
+    return np.asarray((rgb * (1 - depth * tint) + 0.5).astype(np.uint8))
+
+
+def _clouds(width_px: int, height_px: int, *, seed: int) -> NDArray[np.float32]:
+    """Smooth random field (height, width), about -1..1 with the middle 0."""
+    coarse = np.random.default_rng(seed).uniform(-1, 1, (_COARSE, _COARSE)).astype(np.float32)
+    coarse -= np.median(coarse)
+    return np.asarray(cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
