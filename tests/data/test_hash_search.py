@@ -35,3 +35,17 @@ def test_columns_are_expanded_and_cut_into_blocks():
     i, k = expanded(np.array([5, 0, 9]), np.array([2, 0, 3]))
     assert (i.tolist(), k.tolist()) == ([5, 6, 9, 10, 11], [0, 0, 2, 2, 2])
     assert list(blocks_of(np.array([3, 1, 9, 1, 1]), at_most=4)) == [(0, 2), (2, 3), (3, 5)]
+
+
+def test_only_the_nearest_are_returned_and_what_is_done_is_not_looked_up_again():
+    hashes = np.array([0b111, 0b1, 0b11, 0b1, 0], dtype=np.uint64) << np.uint64(32)
+    starts = np.array([0, 0, 0, 0, 4])
+    blocks = [i.tolist() for i, _ in close_hashes(hashes, starts, max_distance=7, at_most=2)]
+    assert blocks[0] == [1, 3]
+    wanted = np.ones(5, dtype=np.bool_)
+    found = []
+    for i, j in close_hashes(hashes, starts, max_distance=7, wanted=wanted, at_most=2):
+        found += i.tolist()
+        wanted[j] = False
+    assert found == [1, 3]
+    assert len(blocks) > 1

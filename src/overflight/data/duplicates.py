@@ -33,6 +33,9 @@ MIN_CORRELATION = 0.8
 
 _COARSE_SIGMA = 4.0
 _ROWS_AT_ONCE = 2048
+# Of a thousand frames of one hover any is a witness: only the nearest hashes are compared, a good partner is enough.
+_NEAREST_HASHES = 16
+_ALIKE_ENOUGH = 0.95
 
 
 class Look(Protocol):
@@ -204,10 +207,14 @@ def _by_product(
 def _by_hash(
     vectors: NDArray[np.floating], starts: NDArray[np.int64], hashes: NDArray[np.uint64], *, max_distance: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As :func:`_by_product`, among the pairs whose hashes are at most ``max_distance`` bits apart."""
+    """As :func:`_by_product`, among those whose hashes are at most ``max_distance`` bits apart.
+
+    The partner is the best of the 16 nearest hashes of each look-up; above 0.95 no better one is looked for.
+    """
     best = np.zeros(len(vectors), dtype=np.int64)
     correlation = np.full(len(vectors), -1, dtype=np.float32)
-    for i, j in close_hashes(hashes, starts, max_distance=max_distance):
+    wanted = np.ones(len(vectors), dtype=np.bool_)
+    for i, j in close_hashes(hashes, starts, max_distance=max_distance, wanted=wanted, at_most=_NEAREST_HASHES):
         found = np.einsum("nk,nk->n", vectors[i].astype(np.float32), vectors[j].astype(np.float32))
         order = np.argsort(found)  # the best of each j is written last
         last = np.full(len(vectors), -1, dtype=np.int64)
@@ -215,4 +222,5 @@ def _by_hash(
         rows = np.flatnonzero(last >= 0)
         rows = rows[found[last[rows]] > correlation[rows]]
         best[rows], correlation[rows] = i[last[rows]], found[last[rows]]
+        wanted[rows] = correlation[rows] < _ALIKE_ENOUGH
     return best, correlation

@@ -26,30 +26,46 @@ Hashes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
 
-def close_hashes(hashes: Hashes, starts: Indices, *, max_distance: int) -> Iterator[tuple[Indices, Indices]]:
+def close_hashes(
+    hashes: Hashes,
+    starts: Indices,
+    *,
+    max_distance: int,
+    wanted: NDArray[np.bool_] | None = None,
+    at_most: int | None = None,
+) -> Iterator[tuple[Indices, Indices]]:
     """Index pairs (i, j), i before the group of j, at most ``max_distance`` bits apart, in blocks; some come twice.
 
     Args:
         hashes: (N,), the members of a group side by side.
         starts: (N,) how many hashes come before the group of each.
         max_distance: Bits.
+        wanted: (N,) which j are looked up. The caller may change it between blocks: what has its partner is left out
+            of the next ones, so that a thousand frames of one hover are not a million pairs.
+        at_most: Per look-up only so many nearest i of each j; None: all.
     """
+    indexed = hashes[: int(starts.max(initial=0))]
+    wanted = np.ones(len(hashes), dtype=np.bool_) if wanted is None else wanted
     bands = max_distance // 2 + 1
     edges = [HASH_BITS * band // bands for band in range(bands + 1)]
     for low, high in itertools.pairwise(edges):
         width = high - low
         band = (hashes >> np.uint64(low)) & np.uint64((1 << width) - 1)
-        order = np.argsort(band, kind="stable")
+        order = np.argsort(band[: len(indexed)], kind="stable")
         places = _places(band[order], width)
         turned = [0] if max_distance == 0 else [0, *(1 << bit for bit in range(width))]
         for mask in turned:
-            first, counts = places(band ^ np.uint64(mask))
+            rows = np.flatnonzero(wanted & (starts > 0))
+            first, counts = places(band[rows] ^ np.uint64(mask))
             for start, end in blocks_of(counts, at_most=_PAIRS_AT_ONCE):
                 i, j = expanded(first[start:end], counts[start:end])
-                i, j = order[i], j + start
-                close = np.flatnonzero(i < starts[j])
-                i, j = i[close], j[close]
-                close = np.flatnonzero(np.bitwise_count(hashes[i] ^ hashes[j]) <= max_distance)
+                i, j = order[i], rows[j + start]
+                earlier = np.flatnonzero(i < starts[j])
+                i, j = i[earlier], j[earlier]
+                distance = np.bitwise_count(hashes[i] ^ hashes[j])
+                close = np.flatnonzero(distance <= max_distance)
+                if at_most is not None:
+                    close = close[_nearest(j[close], distance[close], at_most)]
                 for at in range(0, len(close), _RETURNED_AT_ONCE):
                     used = close[at : at + _RETURNED_AT_ONCE]
                     yield i[used], j[used]
@@ -71,6 +87,14 @@ def blocks_of(counts: Indices, *, at_most: int) -> Iterator[tuple[int, int]]:
         end = max(start + 1, int(np.searchsorted(ends, done + at_most, side="right")))
         yield start, end
         start = end
+
+
+def _nearest(j: Indices, distance: NDArray[np.uint8], at_most: int) -> Indices:
+    """Rows of the ``at_most`` smallest distances of each j."""
+    order = np.lexsort((distance, j))
+    ordered = j[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered, side="left")
+    return np.asarray(order[rank < at_most], dtype=np.int64)
 
 
 def _places(ordered: Hashes, width: int) -> Callable[[Hashes], tuple[Indices, Indices]]:
