@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -28,10 +29,11 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit to be marked: its value and what it is called."""
+    """A value to be marked and what it is called; ``mark`` instead of ``limit`` where it is no limit of a check."""
 
     value: float
     text: str
+    style: Literal["limit", "mark"] = "limit"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def number(value: float) -> str:
         return "unknown"
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
+    if abs(value) < 0.0001:
+        return f"{value:.2g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     text = f"{value:.{min(digits, 6)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -118,8 +122,8 @@ def histogram(
         return Markup('<p class="none">not known for any of these {}</p>').format(thing)
     distinct = np.unique(known)
     if len(distinct) <= _FEW and not whole:
-        listed = ", ".join(f"{number(float(value))} {unit} ({(known == value).sum():,})" for value in distinct)
-        return Markup('<p class="few">{}</p>').format(listed)
+        listed = ", ".join(f"{number(float(value))} ({(known == value).sum():,} {thing})" for value in distinct)
+        return Markup('<p class="few">{}</p><p class="none">{}</p>').format(listed, unit)
     edges, tail = _edges(known, whole=whole)
     counts, _ = np.histogram(np.minimum(known, edges[-1]), edges)
     scale_x = _Scale(edges[0], edges[-1], _LEFT, WIDTH - _RIGHT)
@@ -143,7 +147,7 @@ def histogram(
     median = float(np.median(known))
     parts.append(_upright_line(scale_x(median), "median", f"median {number(median)}", HEIGHT))
     parts += [
-        _upright_line(scale_x(limit.value), "limit", limit.text, HEIGHT, top=_TOP + 12)
+        _upright_line(scale_x(limit.value), limit.style, limit.text, HEIGHT, top=_TOP + 12)
         for limit in limits
         if edges[0] <= limit.value <= edges[-1]
     ]

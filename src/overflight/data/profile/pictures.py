@@ -18,7 +18,7 @@ from overflight.data.formats.labels import PhotoLabels
 from overflight.data.profile.charts import number
 from overflight.data.profile.tables import Profile
 
-TYPICAL, PER_EXTREME, SUSPICIOUS = 6, 2, 12
+TYPICAL, PER_EXTREME, SUSPICIOUS = 8, 2, 12
 _TYPICAL_BY = ("mean_luma", "contrast", "focus", "colourfulness", "boxes")
 
 Labels = Mapping[str, PhotoLabels]
@@ -79,7 +79,7 @@ def galleries(
             "suspicious",
             "Suspicious photographs",
             "The worst finding of each check, the boxes that it speaks of in red. "
-            "`overflight survey check` lists all of them with their cures.",
+            "The command survey check lists all of them with their cures.",
             tuple(_suspicious(findings, labels, read, catalogue)),
         ),
     ]
@@ -115,10 +115,10 @@ def extreme(profile: Profile, *, count: int = PER_EXTREME) -> list[Pick]:
         *_ends(photos["mean_luma"], False, "darkest: brightness", count),
         *_ends(photos["mean_luma"], True, "brightest: brightness", count),
         *_ends(photos["focus"], False, "least sharp: focus", count),
-        *_ends(np.where(photos["boxes"] > 0, photos["boxes"], np.nan), True, "most crowded: objects", count),
+        *_ends(np.where(photos["boxes"] > 0, photos["boxes"], np.nan), True, "most objects:", count),
     ]
     sides = profile.boxes["box_side_px"]
-    for most, why in ((True, "largest object: side in px"), (False, "smallest object: side in px")):
+    for most, why in ((True, "largest object"), (False, "smallest object")):
         seen: set[int] = set()
         for box in np.argsort(-sides if most else sides, kind="stable").tolist():
             row = int(profile.boxes["photo_index"][box])
@@ -126,7 +126,7 @@ def extreme(profile: Profile, *, count: int = PER_EXTREME) -> list[Pick]:
                 break
             if row not in seen and sides[box] > 0:
                 seen.add(row)
-                found.append(Pick(row, f"{why} {number(float(sides[box]))}", box))
+                found.append(Pick(row, f"{why}: side {number(float(sides[box]))} px", box))
     return found
 
 

@@ -16,7 +16,7 @@ from overflight.data.profile.story import has_position
 from overflight.data.profile.summary import co_occurrence
 from overflight.data.profile.tables import Profile
 
-MAX_SITES = 4
+MAX_SITES = 6
 _SHOWN_CLASSES = 9
 
 Footprints = Mapping[int, NDArray[np.float64]]
@@ -153,16 +153,17 @@ def ground(profile: Profile, footprints: Footprints) -> Section:
         for row in np.flatnonzero(has_position(profile)).tolist()
     }
     found = by_site(photos["site"], places, at_most=MAX_SITES)
-    seen = {str(photos["flight"][row]) for row in places}
     sites = {str(photos["site"][row]) for row in places}
     cards = []
     for site, here in found:
         outlined = sum(1 for place in here if place.footprint_lonlat_deg is not None)
         note = f"{len(here):,} photos; outlines ({outlined:,}) show the ground where height, pitch and lens are known."
-        cards.append(Card(f"{site}", map_of(here), note, width="two"))
-    legend = {name: place for name, place in flights.items() if name in seen}
-    if cards and len(legend) <= charts.SERIES:
-        cards.append(Card("Flights on the map", charts.legend(legend)))
+        colours = {place.colour for place in here}
+        legend = {name: colour for name, colour in flights.items() if colour in colours}
+        drawn = map_of(here)
+        if len(legend) <= charts.SERIES:
+            drawn = charts.legend(legend) + drawn
+        cards.append(Card(site, drawn, note, width="two" if len(found) == 1 else "one"))
     more = f" {len(sites) - MAX_SITES} smaller sites are not drawn." if len(sites) > MAX_SITES else ""
     return Section(
         "map",

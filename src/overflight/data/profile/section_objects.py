@@ -11,6 +11,8 @@ from overflight.data.profile.charts import Limit, number
 from overflight.data.profile.summary import co_occurrence, heat_map
 from overflight.data.profile.tables import Profile
 
+_FINE_CELLS, _COARSE_CELLS, _MANY_BOXES = 32, 16, 5000
+
 
 def sizes(profile: Profile) -> Section:
     """Sides and shapes of boxes, in pixels and on the ground."""
@@ -24,7 +26,7 @@ def sizes(profile: Profile) -> Section:
             sides, cm = boxes["box_side_px"][chosen], boxes["box_side_cm"][chosen]
             quantiles = [number(float(value)) for value in np.percentile(sides, [5, 50, 95])]
             rows.append((name, *quantiles, median_text(cm), median_text(boxes["aspect"][chosen])))
-    small = [Limit(32, "small"), Limit(96, "large")]
+    small = [Limit(32, "32", "mark"), Limit(96, "96", "mark")]
     return Section(
         "sizes",
         "Sizes of objects",
@@ -50,7 +52,8 @@ def positions(profile: Profile) -> Section:
     """Where in the photograph boxes are, how many, how close."""
     if not len(profile.boxes["class_id"]):
         return Section("positions", "Where objects are", "", ())
-    counts = heat_map(profile.boxes)
+    cells = _FINE_CELLS if len(profile.boxes["class_id"]) >= _MANY_BOXES else _COARSE_CELLS
+    counts = heat_map(profile.boxes, cells=cells)
     titles = [[f"{value:,.0f} boxes" for value in row] for row in counts.tolist()]
     known = profile.photos["width_px"] > 0
     wide, high = profile.photos["width_px"][known], profile.photos["height_px"][known]

@@ -20,8 +20,8 @@ _QUALITY = (
     ("focus", "Focus", "focus: low is blurred", (("blurry", "max_focus"),)),
     ("noise_sigma", "Noise", "grey levels", (("noisy", "min_noise_sigma"),)),
     ("haze", "Haze", "dark channel, 0..1", (("haze", "min_haze"),)),
-    ("bright_share", "Clipped to white", "share of pixels", (("clipped", "max_share"),)),
-    ("dark_share", "Clipped to black", "share of pixels", (("clipped", "max_share"),)),
+    ("bright_share", "Clipped to white", "% of pixels", (("clipped", "max_share"),)),
+    ("dark_share", "Clipped to black", "% of pixels", (("clipped", "max_share"),)),
     ("colourfulness", "Colour", "colourfulness: 0 is grey", ()),
     ("illumination", "Uneven light", "range over the frame, 0..1", (("uneven-light", "min_illumination"),)),
 )
@@ -31,12 +31,13 @@ def quality(profile: Profile, catalogue: Catalogue) -> Section:
     """Light, focus, noise and haze, with the limits of the checks."""
     cards = []
     for column, title, unit, marks in _QUALITY:
+        times = 100.0 if unit.startswith("%") else 1.0
         limits = [
-            Limit(catalogue[code].limits[limit], code)
+            Limit(times * catalogue[code].limits[limit], code)
             for code, limit in marks
             if code in catalogue and catalogue[code].level != "off"
         ]
-        values = profile.photos[column]
+        values = times * profile.photos[column]
         if np.isfinite(values).any():
             said = ", ".join(f"{limit.text} {number(limit.value)}" for limit in limits)
             note = f"limit of the checks: {said}" if said else ""

@@ -34,7 +34,7 @@ class Remark:
 def head(profile: Profile) -> dict[str, str]:
     """Figures for the head of a report."""
     photos, boxes = profile.photos, profile.boxes
-    years = sorted(stamp[:10] for stamp in photos["captured_at"].tolist() if stamp)
+    days = sorted(stamp[:10] for stamp in photos["captured_at"].tolist() if stamp)
     gsd = photos["gsd_cm"][np.isfinite(photos["gsd_cm"])]
     sides = boxes["box_side_px"]
     return {
@@ -43,7 +43,7 @@ def head(profile: Profile) -> dict[str, str]:
         "classes": number(len(profile.classes)),
         "flights": number(len(set(photos["flight"].tolist()))),
         "files": _bytes(float(photos["file_bytes"].sum())),
-        "taken": "unknown" if not years else years[0] if years[0] == years[-1] else f"{years[0]} to {years[-1]}",
+        "taken": _period(days[0], days[-1]) if days else "unknown",
         "ground per pixel (median)": f"{number(float(np.median(gsd)))} cm" if len(gsd) else "unknown",
         "side of objects (median)": f"{number(float(np.median(sides)))} px" if len(sides) else "no boxes",
     }
@@ -146,8 +146,12 @@ def _copies(profile: Profile) -> Iterator[Remark]:
     if share >= _NEAR_SHARE:
         text = f"{share:.0%} of the photographs nearly repeat another: a random split would test on training images."
         yield Remark("look", text)
-    else:
+    elif share:
         yield Remark("good", f"{share:.0%} of the photographs nearly repeat another.")
+    ground = float((profile.photos["same_ground_as"] != "").mean())
+    if ground >= _NEAR_SHARE:
+        text = f"{ground:.0%} of the photographs show ground that an earlier one shows too: split by ground."
+        yield Remark("look", text)
 
 
 def _flights(profile: Profile) -> Iterator[Remark]:
@@ -215,6 +219,12 @@ def _many(count: int, thing: str) -> str:
 def _named(names: list[str]) -> str:
     shown = names[:_NAMED] + ([f"{len(names) - _NAMED} more"] if len(names) > _NAMED else [])
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _period(first: str, last: str) -> str:
+    """A day, a month, or two months; hyphens do not break lines."""
+    text = first if first == last else first[:7] if first[:7] == last[:7] else f"{first[:7]} to {last[:7]}"
+    return text.replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def _bytes(count: float) -> str:
