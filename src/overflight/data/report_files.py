@@ -5,14 +5,16 @@ With a model's disagreements also ``suspects.json``. Each file is complete or ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from overflight.data.checks.gallery import Marked, write_gallery
+from overflight.data.files import SourceFiles
 from overflight.data.mislabels import Disagreement
 from overflight.data.quarantine import quarantine_lines
 from overflight.data.report import SurveyReport
+from overflight.errors import InputError
 from overflight.files import write_json, write_text
 
 REPORT_FILE, PAGE_FILE, QUARANTINE_FILE, SUSPECTS_FILE = (
@@ -38,7 +40,6 @@ def write_report(folder: Path, report: SurveyReport, *, suspects: Sequence[Disag
         report: Result of a check.
         suspects: Labels that a model disagrees with, worst first; None when no model was asked.
     """
-    root = report.read.files.root
     if report.left_out:
         write_text(folder / QUARANTINE_FILE, quarantine_lines(report.left_out))
     else:
@@ -52,10 +53,22 @@ def write_report(folder: Path, report: SurveyReport, *, suspects: Sequence[Disag
         findings=report.findings,
         catalogue=report.catalogue,
         labels=report.read.subject.labels.photos,
-        read=lambda key: (root / key).read_bytes(),
+        read=_reader(report.read.files),
         suspects=[Marked(item.photo, item.xyxy_px, said(item)) for item in suspects or ()],
     )
     write_json(folder / REPORT_FILE, report.as_dict())
+
+
+def _reader(files: SourceFiles) -> Callable[[str], bytes]:
+    """Reads photographs by key: only those found, since findings also speak of pipes and of links out of the folder."""
+    keys = {photo.key for photo in files.photos}
+
+    def read(key: str) -> bytes:
+        if key not in keys:
+            raise InputError("is no photograph that was found", where=key, cure="See the finding about it")
+        return files.path(key).read_bytes()
+
+    return read
 
 
 def headline(report: SurveyReport) -> dict[str, Any]:
