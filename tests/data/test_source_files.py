@@ -206,3 +206,16 @@ def test_no_name_makes_it_fail_and_only_photographs_are_found(name, beside):
 
 def test_a_name_of_a_million_folders_is_looked_up_at_once():
     assert TREE.resolve("x/" * 1_000_000 + "f1/a.jpg").key == "images/f1/a.jpg"
+
+
+def test_an_accent_taken_apart_is_the_same_name():
+    files = source(("images/Mu\u0308nster.jpg", "Mu\u0308nster.jpg"), ("images/b.jpg", "b.jpg"))
+    assert files.resolve("M\u00fcnster.jpg").key == "images/Mu\u0308nster.jpg"
+    assert files.similar("labels/M\u00fcnster.txt").key == "images/Mu\u0308nster.jpg"
+
+
+def test_folders_given_choose_among_photographs_of_one_name():
+    files = source(("photos/f1/a.jpg", "photos/f1/a.jpg"), ("photos/f2/a.jpg", "photos/f2/a.jpg"))
+    assert files.resolve("f2\\a.jpg").key == "photos/f2/a.jpg"
+    assert files.resolve("2/a.jpg") is None
+    assert files.resolve("a.jpg") is None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, splitext
+from unicodedata import normalize
 
 from overflight.data.findings import Finding
 from overflight.errors import InputError
@@ -80,8 +81,10 @@ class SourceFiles:
         """The photograph that a label file calls ``name``; None when there is none or the name fits several.
 
         Tried in this order: a path from the root, from the label file's own folder, from the folder of the images, the
-        same without its first folders (``/home/me/flight1/a.jpg`` of another machine), then the bare file name if only
-        one photograph has it. Back slashes count as slashes; nothing else is guessed.
+        same without its first folders (``/home/me/flight1/a.jpg`` of another machine), then the file name with as many
+        of its folders as are given if only one photograph ends so, then the bare file name if only one has it. Back
+        slashes count as slashes, and the two ways in which Unicode writes an accent (macOS takes it apart) are one;
+        nothing else is guessed.
 
         Args:
             name: As written in the label file.
@@ -102,7 +105,10 @@ class SourceFiles:
             found = self._by_key.get(shorter) or self._by_name.get(shorter)
         if found is not None:
             return found
-        alike = self._by_file_name.get(parts[-1], ())
+        alike = self._by_file_name.get(_composed(parts[-1]), ())
+        if len(alike) > 1:
+            ending = f"/{_composed(plain)}"
+            alike = [photo for photo in alike if f"/{_composed(photo.key)}".endswith(ending)]
         return alike[0] if len(alike) == 1 else None
 
     def similar(self, name: str) -> PhotoFile | None:
@@ -241,12 +247,17 @@ def _plain(name: str) -> str | None:
 
 
 def _loose(file_name: str) -> str:
-    return "".join(PurePosixPath(file_name).stem.casefold().split())
+    return "".join(_composed(PurePosixPath(file_name).stem).casefold().split())
+
+
+def _composed(name: str) -> str:
+    """``name`` with each accent and its letter as one character (Unicode NFC)."""
+    return name if name.isascii() else normalize("NFC", name)
 
 
 def _grouped(photos: tuple[PhotoFile, ...], *, loose: bool) -> dict[str, list[PhotoFile]]:
     groups: dict[str, list[PhotoFile]] = defaultdict(list)
     for photo in photos:
         file_name = PurePosixPath(photo.key).name
-        groups[_loose(file_name) if loose else file_name].append(photo)
+        groups[_loose(file_name) if loose else _composed(file_name)].append(photo)
     return groups
