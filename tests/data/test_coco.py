@@ -391,6 +391,11 @@ def test_one_coco_file_is_found_among_many_others(tmp_path):
     assert coco.sniff(find_files(tmp_path)).labels == ("sets/annotations/instances_train.json",)
 
 
+def test_a_coco_file_for_each_photograph_is_read_to_the_last(tmp_path):
+    files = source(tmp_path, **{f"{at:03}": document() for at in range(40)})
+    assert len(coco.sniff(files).labels) == 40
+
+
 def test_results_beside_labels_are_named(tmp_path):
     sniffed = coco.sniff(source(tmp_path, document(), results=[BOX | {"score": 0.5}]))
     assert sniffed.labels == ("labels.json",)

@@ -79,7 +79,9 @@ class _Box:
 def sniff(files: SourceFiles) -> Sniffed | None:
     """Tables whose first line names a photograph, four corners and a class, or that would if it had one."""
     found = []
-    for key in [key for key in files.others if key.lower().endswith((".csv", ".tsv"))][:_CANDIDATES]:
+    for at, key in enumerate(key for key in files.others if key.lower().endswith((".csv", ".tsv"))):
+        if at >= _CANDIDATES and not found:
+            break  # tables about other things
         head = _head(files, key)
         named = (isinstance(_table(head.replace(delimiter, ",")), _Table) for delimiter in ",;\t")
         if any(named) or _looks_headless(head):

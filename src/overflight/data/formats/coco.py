@@ -43,7 +43,9 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     found: list[str] = []
     results: list[str] = []
     first = ""
-    for key in _candidates(files):
+    for at, key in enumerate(_candidates(files)):
+        if at >= _LOOKED_AT and not found:
+            break  # thousands of JSON files about other things
         content, whole = head_and_tail(files, key)
         keys = [match.decode() for match in _KEYS.findall(content)]
         start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -68,7 +70,7 @@ def _candidates(files: SourceFiles) -> list[str]:
     stems = {photo.key.rsplit(".", 1)[0] for photo in files.photos}
     found = [key for key in files.others if key.lower().endswith(".json")]
     found.sort(key=lambda key: (key.rsplit(".", 1)[0] in stems, not _USUAL_NAME.search(key), key.count("/"), key))
-    return found[:_LOOKED_AT]
+    return found
 
 
 def _is_coco(keys: set[str]) -> bool:

@@ -57,7 +57,9 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     candidates = [key for key in files.others if key.lower().endswith(_SUFFIXES)]
     candidates.sort(key=lambda key: (_SUFFIXES.index("." + key.lower().rsplit(".", 1)[1]), key.count("/"), key))
     found = []
-    for key in candidates[:_LOOKED_AT]:
+    for at, key in enumerate(candidates):
+        if at >= _LOOKED_AT and not found:
+            break  # thousands of JSON files about other things
         content, _ = head_and_tail(files, key)
         if b'"source-ref"' in content and (TYPE.encode() in content or b'"class-map"' in content):
             found.append(key)
