@@ -196,6 +196,8 @@ def test_between_overhang_and_outside_there_is_no_gap():
 def test_a_few_photographs_without_objects_are_listed_and_many_are_one_finding():
     few = hits("empty-labels", labels_of(photo(CAR), photo(CAR), photo(file="c.txt")))
     assert [(hit.photo, hit.where) for hit in few] == [("c.jpg", "c.txt")]
+    (shared,) = hits("empty-labels", labels_of(photo(CAR), photo(CAR), photo(file="all.json")))
+    assert (shared.where, shared.what) == ("all.json", "no object is labelled in c.jpg")
     (many,) = hits("empty-labels", labels_of(photo(CAR), photo(), photo()))
     assert (many.photo, many.what) == ("", "2 of 3 photographs without any object (at most 50% are usual)")
 

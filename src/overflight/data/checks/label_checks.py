@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,9 @@ def empty_labels(subject: Subject, limits: Limits) -> Iterator[Hit]:
         return
     for index in empty.tolist():
         key = table.keys[index]
-        yield Hit("no object is labelled", key, where=subject.labels.photos[key].file)
+        file = subject.labels.photos[key].file
+        whose = "" if PurePosixPath(file).stem == PurePosixPath(key).stem else f" in {key}"
+        yield Hit(f"no object is labelled{whose}", key, where=file)
 
 
 def count_outlier(subject: Subject, limits: Limits) -> Iterator[Hit]:
