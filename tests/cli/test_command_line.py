@@ -174,3 +174,17 @@ def test_every_command_takes_json_and_every_option_has_a_help():
 
 def test_the_program_is_installed():
     assert (Path(sys.executable).parent / "overflight").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_what_a_check_found_is_shown_also_when_the_safe_cures_do_not_suffice(run, tmp_path, as_json):
+    source = make_survey_source(tmp_path / "harbour")
+    label = next((source / "labels").rglob("*.txt"))
+    label.write_text("0 0.9 0.9 0.6 0.6\n")
+    answer = run("survey", "check", source, "--fix", "cured", *(["--json"] if as_json else []))
+    assert answer.returncode == 3
+    if as_json:
+        assert label.name in json.loads(answer.stdout)["not_fixed"]
+    else:
+        assert "outside" in answer.stdout
+        assert label.name in answer.stderr.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tarfile
 
 import cv2
@@ -161,6 +162,37 @@ def test_an_export_never_lies_over_other_files(context, source, tmp_path):
         export_survey(context, str(source), form="tfrecord", out=tmp_path / "new", progress=QUIET)
     assert not (tmp_path / "new").exists()
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_an_unknown_format_is_refused_before_anything_is_read(context, tmp_path):
+    with pytest.raises(UsageError, match=r"--to: there is no format 'nix'"):
+        export_survey(context, str(tmp_path / "absent"), form="nix", out=tmp_path / "out", progress=Silent())
+
+
+def test_a_pipe_named_like_a_photograph_is_a_finding_and_never_opened(context, source, tmp_path):
+    os.mkfifo(source / "images/pipe.jpg")
+    (source / "images/outside.jpg").symlink_to(tmp_path / "other.jpg")
+    cv2.imwrite(str(tmp_path / "other.jpg"), np.full((64, 64, 3), 99, np.uint8))
+    checked = check(context, source, tmp_path)
+    assert {"unreadable", "link"} <= codes(checked).keys()
+    sections = (checked.folder / "report.html").read_text().split("<section")
+    (linked,) = [section for section in sections if "a link leads out of the folder" in section]
+    assert "<img" not in linked
+
+
+def test_ignored_regions_that_were_lost_are_a_difference(context, tmp_path):
+    folders = []
+    for name, crowd in (("with", True), ("without", False)):
+        folder = tmp_path / name
+        folder.mkdir()
+        cv2.imwrite(str(folder / "a.jpg"), np.full((64, 64, 3), 99, np.uint8))
+        box = {"image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16]}
+        annotations = [box | {"id": 1}, *([box | {"id": 2, "iscrowd": 1, "bbox": [30, 30, 20, 20]}] if crowd else [])]
+        document = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": annotations}
+        document["categories"] = [{"id": 1, "name": "car"}]
+        (folder / "labels.json").write_text(json.dumps(document))
+        folders.append(str(folder))
+    assert compare_surveys(context, *folders, progress=Silent()).as_dict()["boxes"]["removed"] == 1
 
 
 def test_labels_that_were_converted_one_pixel_off_are_recognised(context, source, tmp_path):

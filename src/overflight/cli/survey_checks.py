@@ -9,7 +9,7 @@ import click
 
 from overflight.cli.app import App, json_option, pass_app
 from overflight.cli.source_options import checks_options, source_options
-from overflight.errors import InputError
+from overflight.errors import InputError, OverflightError
 
 _SHOWN = 12
 
@@ -36,24 +36,28 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
     from overflight.lifecycle.survey_checks import CheckOptions, check_survey
     from overflight.lifecycle.surveys import add_survey
 
-    context, options, fixed = app.context(), CheckOptions(**given), None
+    context, options, fixed, unfixed = app.context(), CheckOptions(**given), None, None
     with progress_view(as_json=as_json) as progress:
         checked = check_survey(context, source, options=options, out=out, progress=progress)
         if fix_name:
-            fixed = add_survey(
-                context,
-                source,
-                name=fix_name,
-                progress=progress,
-                fix=True,
-                catalogue=options.catalogue(),
-                form=options.form,
-                labels=options.labels,
-                flights=options.flights,
-            )
+            try:
+                fixed = add_survey(
+                    context,
+                    source,
+                    name=fix_name,
+                    progress=progress,
+                    fix=True,
+                    catalogue=options.catalogue(),
+                    form=options.form,
+                    labels=options.labels,
+                    flights=options.flights,
+                )
+            except OverflightError as error:  # what was found is shown first
+                unfixed = error
     report = checked.report
     if as_json:
-        emit_json({**checked.as_dict(), "fixed": None if fixed is None else fixed.as_dict()})
+        stored = None if fixed is None else fixed.as_dict()
+        emit_json({**checked.as_dict(), "fixed": stored, "not_fixed": None if unfixed is None else str(unfixed)})
     else:
         emit_facts(checked.facts(), title=f"survey {checked.title}")
         click.echo()
@@ -63,6 +67,10 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
         if fixed is not None:
             click.echo(f"\nFixed: {fixed.name}@{fixed.digest[:12]}: {'; '.join(fixed.cures) or 'nothing to cure'}")
         click.echo(f"\nPictures and all findings: {checked.folder / 'report.html'}")
+    if unfixed is not None and as_json:
+        click.get_current_context().exit(unfixed.exit_code)
+    if unfixed is not None:
+        raise unfixed
     if report.errors and fixed is None and as_json:
         click.get_current_context().exit(InputError.exit_code)
     if report.errors and fixed is None:

@@ -6,7 +6,7 @@ Does not know what is checked (``overflight.data.checks``) or how a source is br
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +167,16 @@ def _side(title: str, read: Read) -> Side:
         photos[photo.name] = SidePhoto(
             sha256=subject.photos[photo.key].sha256,
             flight=subject.flights[photo.key].flight,
-            labels_digest="" if labels is None else sha256_bytes(text_of(labels)),
+            labels_digest="" if labels is None else _digest(labels),
             load=_loader(labels),
         )
     return Side(title, subject.labels.classes, photos)
+
+
+def _digest(labels: PhotoLabels) -> str:
+    """Of objects and ignored regions; the stored text of labels holds only objects."""
+    regions = labels.select(np.zeros(0, np.int64) if labels.ignored is None else labels.ignored)
+    return sha256_bytes(text_of(labels) + b"ignored\n" + text_of(replace(regions, ignored=None)))
 
 
 def _loader(labels: PhotoLabels | None) -> Callable[[], tuple[NDArray[np.int64], Boxes]]:

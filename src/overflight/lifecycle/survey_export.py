@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from overflight.data.formats.registry import write_with
+from overflight.data.formats.registry import FORMATS, write_with
 from overflight.errors import UsageError
 from overflight.files import explained_disk, require_disk
 from overflight.lifecycle.context import Context
@@ -48,6 +48,8 @@ def export_survey(
         UsageError: unknown format, or the folder is not empty.
         InputError: the source cannot be read.
     """
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r}", where="--to", cure=f"Use one of: {', '.join(FORMATS)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("is not empty", where=f"--out {out}", cure="Give the name of a new folder")
     opened = open_source(context, source, progress=progress)
