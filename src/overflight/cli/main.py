@@ -14,7 +14,17 @@ from typing import Any
 import click
 
 from overflight import __version__, logs
-from overflight.cli import demo, endpoints, models, pipelines, survey_checks, survey_leaks, surveys, system
+from overflight.cli import (
+    demo,
+    endpoints,
+    models,
+    pipelines,
+    survey_augment,
+    survey_checks,
+    survey_leaks,
+    surveys,
+    system,
+)
 from overflight.cli.app import App
 from overflight.errors import OverflightError
 
@@ -52,7 +62,7 @@ for command in (
     system.down,
 ):
     cli.add_command(command)
-for command in (*survey_checks.COMMANDS, *survey_leaks.COMMANDS):
+for command in (*survey_augment.COMMANDS, *survey_checks.COMMANDS, *survey_leaks.COMMANDS):
     surveys.survey.add_command(command)
 
 

@@ -25,6 +25,7 @@ from overflight.data.formats.labels import PhotoLabels
 from overflight.data.formats.yolo import format_labels, fractions_from_xyxy_px
 from overflight.data.profile.sites import sites_of
 from overflight.data.records import PhotoRecord
+from overflight.data.tile import TileRules
 from overflight.data.tile_cut import painted_over
 from overflight.errors import InputError
 from overflight.files import canonical_json, explained_disk, sha256_bytes, write_text
@@ -114,7 +115,7 @@ def augment_dataset(
     settings: AugmentSettings,
     copies: int,
     seed: int,
-    jpeg_quality: int = 95,
+    rules: TileRules = TileRules(),  # noqa: B008 - frozen
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def augment_dataset(
         settings: What may happen; nothing happens for those of the preset ``none``.
         copies: Of each tile.
         seed: Of the data set.
-        jpeg_quality: 1..100.
+        rules: Those by which the tiles were cut: which boxes are kept, the quality of the JPEG.
         workers: Threads; None: one per processor, at most 8.
         progress: Called with (photographs done, photographs in all).
 
@@ -144,7 +145,13 @@ def augment_dataset(
         sample = training.sample(path)
         return [
             _write(
-                training, line, sample, name=_free_name(line, copy, names), found=found, copy=copy, quality=jpeg_quality
+                training,
+                line,
+                sample,
+                name=_free_name(line, copy, names),
+                found=found,
+                copy=copy,
+                quality=rules.jpeg_quality,
             )
             for line in training.tiles[path]
             for copy in range(1, copies + 1)
@@ -157,6 +164,7 @@ def augment_dataset(
                     name=PurePosixPath(line["tile"]).stem,
                     window_px=tuple(line["xyxy_px"]),
                     donors=donors,
+                    rules=rules,
                 )
             ]
         ]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from overflight.data.augment.settings import BoxRules
 from overflight.data.formats.labels import upright_corners, xyxy_of_corners
+from overflight.data.tile import TileRules
 from overflight.imaging.boxes import Boxes
 
 Points = NDArray[np.float64]
@@ -105,8 +105,8 @@ class Moved:
     dropped: int
 
 
-def moved_boxes(boxes_px: Boxes, corners_px: Points | None, *, move: Move, rules: BoxRules) -> Moved:
-    """Boxes (N, 4), or their corners (N, 4, 2), as the copy shows them."""
+def moved_boxes(boxes_px: Boxes, corners_px: Points | None, *, move: Move, rules: TileRules) -> Moved:
+    """Boxes (N, 4), or their corners (N, 4, 2), as the copy shows them, by the rules of the tiles."""
     whole = tight_boxes(boxes_px, corners_px, move=move)
     width, height = move.size_wh
     shown, visible = whole.copy(), np.zeros(len(whole))

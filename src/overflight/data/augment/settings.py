@@ -1,7 +1,7 @@
 """What is done to a copy of a tile, how often and how strongly: the model of the YAML files.
 
 Each effect has a ``probability`` per copy and ranges from which one value is drawn; an effect that a file does not name
-is off. Units are in the names. It draws and changes nothing.
+is off. Units are in the names. Which boxes a copy keeps is not said here: the rules of the tiles hold for copies too.
 """
 
 from __future__ import annotations
@@ -129,14 +129,6 @@ class CopyPaste(Chance):
     max_scale: Annotated[float, Field(ge=1, le=4)] = 1.5
 
 
-class BoxRules(_Closed):
-    """Which boxes of a copy are kept, in the words of ``overflight.data.tile.TileRules``."""
-
-    min_visible: Share = 0.3
-    ignore_above: Share = 0.05
-    min_side_px: Annotated[float, Field(ge=0, le=100)] = 2.0
-
-
 class AugmentSettings(_Closed):
     """Everything that may happen to a copy, in the order in which it happens; ``turn`` is by 90, 180 or 270 degrees."""
 
@@ -151,12 +143,11 @@ class AugmentSettings(_Closed):
     haze: Haze = Haze()
     motion_blur: MotionBlur = MotionBlur()
     jpeg: Jpeg = Jpeg()
-    boxes: BoxRules = BoxRules()
 
     @property
     def changes_anything(self) -> bool:
         """Whether any effect can happen."""
-        return any(effect.probability > 0 for _, effect in self if isinstance(effect, Chance))
+        return any(effect.probability > 0 for _, effect in self)
 
 
 def preset_names() -> list[str]:

@@ -7,7 +7,7 @@ the photograph's own edge is it filled, with the grey that the training pads wit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -19,6 +19,7 @@ from overflight.data.augment.draws import View, draw_light, draw_view, generator
 from overflight.data.augment.geometry import Move, Moved, move_of, moved_boxes, moved_regions
 from overflight.data.augment.settings import AugmentSettings
 from overflight.data.formats.labels import upright_corners
+from overflight.data.tile import TileRules
 from overflight.imaging.boxes import Boxes, intersection
 from overflight.imaging.codecs import Rgb
 
@@ -82,6 +83,7 @@ def augment_tile(
     name: str,
     window_px: tuple[int, int, int, int] | None = None,
     donors: Sequence[Donor] = (),
+    rules: TileRules = TileRules(),  # noqa: B008 - frozen
 ) -> Augmented:
     """A copy of one window of a photograph; equal arguments give equal bytes.
 
@@ -96,6 +98,7 @@ def augment_tile(
         name: Of the tile.
         window_px: ``x0 y0 x1 y1``, whole pixels inside the photograph; None: all of it.
         donors: Objects that may be pasted.
+        rules: Which boxes are kept.
 
     Raises:
         ResourceError: Albumentations is not installed.
@@ -108,7 +111,11 @@ def augment_tile(
         raise ValueError(f"the window {window} is not inside a photograph of {width}x{height} px")
     before = len(sample.boxes_px)
     sample = _pasted(sample, window, settings, donors, generator(seed, epoch, name, purpose="paste"))
-    view, move, moved = _view(sample, window, settings=settings, seed=seed, epoch=epoch, name=name)
+
+    def draw(attempt: int) -> np.random.Generator:
+        return generator(seed, epoch, name, attempt=attempt)
+
+    view, move, moved = _view(sample, window, settings=settings, rules=rules, draw=draw)
     rgb = warped(sample.rgb, move, window)
     light = draw_light(settings, generator(seed, epoch, name, purpose="light"))
     if light.words():
@@ -162,25 +169,28 @@ def _pasted(
 
 
 def _view(
-    sample: Sample, window: tuple[int, int, int, int], *, settings: AugmentSettings, seed: int, epoch: int, name: str
+    sample: Sample,
+    window: tuple[int, int, int, int],
+    *,
+    settings: AugmentSettings,
+    rules: TileRules,
+    draw: Callable[[int], np.random.Generator],
 ) -> tuple[View, Move, Moved]:
-    """The first of a few views that shows an object, where the window has one."""
-    frame = np.array([window], dtype=np.float64)
-    shows_objects = bool(intersection(frame, sample.boxes_px).any())
+    """The first of a few views that shows an object, where the window has one; ``draw`` takes the attempt."""
+
+    def shown(view: View) -> tuple[View, Move, Moved]:
+        move = move_of(
+            window, angle_deg=view.angle_deg, quarters=view.quarters, mirrored=view.mirrored, scale=view.scale
+        )
+        return view, move, moved_boxes(sample.boxes_px, sample.corners_px, move=move, rules=rules)
+
+    shows_objects = bool(intersection(np.array([window], dtype=np.float64), sample.boxes_px).any())
     large = min(window[2] - window[0], window[3] - window[1]) >= _SMALLEST_PX
     for attempt in range(_VIEWS if large else 0):
-        view = draw_view(settings, generator(seed, epoch, name, attempt=attempt))
-        move, moved = _moved(sample, window, view, settings)
-        if len(moved.kept) or not shows_objects:
-            return view, move, moved
-    return (View(), *_moved(sample, window, View(), settings))
-
-
-def _moved(
-    sample: Sample, window: tuple[int, int, int, int], view: View, settings: AugmentSettings
-) -> tuple[Move, Moved]:
-    move = move_of(window, angle_deg=view.angle_deg, quarters=view.quarters, mirrored=view.mirrored, scale=view.scale)
-    return move, moved_boxes(sample.boxes_px, sample.corners_px, move=move, rules=settings.boxes)
+        found = shown(draw_view(settings, draw(attempt)))
+        if len(found[2].kept) or not shows_objects:
+            return found
+    return shown(View())
 
 
 def warped(rgb: Rgb, move: Move, window_px: tuple[int, int, int, int]) -> Rgb:
