@@ -1,12 +1,12 @@
 """Regions to be ignored: never taught as background, never counted for or against a model."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from overflight.data import tile_cut
 from overflight.data.dataset import DatasetRequest, build_dataset
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.registry import write_with
@@ -89,13 +89,9 @@ def test_the_truth_holds_them_as_crowds_of_every_class_and_no_detection_there_co
 
 
 def test_a_disk_that_fills_up_while_tiles_are_written_is_said(survey, tmp_path, monkeypatch):
-    write = Path.write_bytes
+    def full(_folder, _name, _content):
+        raise OSError(28, "No space left on device")
 
-    def full(path, data):
-        if path.suffix == ".jpg":
-            raise OSError(28, "No space left on device")
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(tile_cut, "write_into", full)
     with pytest.raises(ResourceError, match="no space left on the disk"):
         build_dataset(survey, tmp_path / "dataset", request=DatasetRequest(rules=RULES, workers=1))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overflight.data import tile_run
+from overflight.data import tile_cut, tile_run
 from overflight.data.formats.yolo import read_labels, xyxy_px_from_rows
 from overflight.data.tile import TileRules
 from overflight.data.tile_cut import CutTask, cut_photo, painted_over
@@ -205,16 +205,16 @@ def test_many_unreadable_photos_are_counted(tmp_path):
 
 def test_a_full_disk_stops_the_run_which_goes_on_later(tmp_path, monkeypatch):
     tasks, journal = tasks_in(tmp_path, count=4), tmp_path / Shard().journal
-    write = Path.write_bytes
+    write = tile_cut.write_into
 
-    def full(path, data):
-        if path.name.startswith("p2"):
-            write(path, data[:100])
+    def full(folder, name, data):
+        if name.startswith("p2"):
+            write(folder, name, data[:100])
             raise OSError(28, "No space left on device")
-        return write(path, data)
+        write(folder, name, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(tile_cut, "write_into", full)
         with pytest.raises(ResourceError, match="no space left on the disk") as caught:
             cut_all(tasks, journal, workers=1)
     assert "run the same command again: 2 of 4 photos are cut and will not be cut again" in caught.value.cure

@@ -173,9 +173,9 @@ def test_plain_jpeg_gives_the_pixels_of_opencv(*, seed, size, quality, subsampli
     data = pillow(image, "JPEG", quality=quality, subsampling=subsampling, progressive=progressive)
     header = read_header(data)
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    found = decode_plain(data, header, order="BGR", buffer=bytearray(size[0] * size[1] * 3))
+    found = decode_plain(data, header, order="BGR", buffer=np.empty(size[0] * size[1] * 3, np.uint8))
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(decode_plain(data, header, buffer=bytearray(1))[..., ::-1], expected)
+    np.testing.assert_array_equal(decode_plain(data, header, buffer=np.empty(1, np.uint8))[..., ::-1], expected)
 
 
 def test_what_is_not_plain_is_left_to_opencv():

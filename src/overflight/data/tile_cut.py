@@ -6,7 +6,9 @@ can tell what is whole without cutting it again. It knows no other photograph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +89,7 @@ Record = dict[str, Any]
 """``key``, ``labels`` (SHA-256 of all label texts, one behind the other) and ``tiles``: name, place and counts."""
 
 
-def cut_photo(task: CutTask, *, buffer: bytearray | None = None) -> Record:
+def cut_photo(task: CutTask, *, buffer: NDArray[np.uint8] | None = None) -> Record:
     """Write the tiles and labels of one photograph.
 
     Args:
@@ -102,15 +104,38 @@ def cut_photo(task: CutTask, *, buffer: bytearray | None = None) -> Record:
     texts = [_text(plan) for plan in plans]
     digests = [""] * len(plans)
     data = _read(task.photo)
-    for number, pixels in windows(data, [plan.tile for plan in plans], where=str(task.photo), buffer=buffer):
-        plan = plans[number]
-        encoded = _encoded(pixels, plan, quality=task.rules.jpeg_quality)
-        digests[number] = sha256_bytes(encoded)
-        with explained_disk(task.images):
-            (task.images / f"{plan.name}.jpg").write_bytes(encoded)
-            (task.labels / f"{plan.name}.txt").write_text(texts[number])
+    with explained_disk(task.images), _opened(task.images) as images, _opened(task.labels) as labels:
+        for number, pixels in windows(data, [plan.tile for plan in plans], where=str(task.photo), buffer=buffer):
+            plan = plans[number]
+            encoded = _encoded(pixels, plan, quality=task.rules.jpeg_quality)
+            digests[number] = sha256_bytes(encoded)
+            write_into(images, f"{plan.name}.jpg", encoded)
+            write_into(labels, f"{plan.name}.txt", texts[number].encode())
     tiles = [_record(plan, digest) for plan, digest in zip(plans, digests, strict=True)]
     return {"key": task.key, "labels": sha256_bytes("".join(texts).encode()), "tiles": tiles}
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def write_into(folder: int, name: str, content: bytes) -> None:
+    """Write a file of an open folder; half the time of a path and a buffered file, which counts with 96 files a photo.
+
+    Not atomic: nothing reads tiles before the record that names their digests is written.
+    """
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644, dir_fd=folder)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
 
 
 def _read(photo: Path) -> bytes:

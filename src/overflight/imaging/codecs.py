@@ -63,7 +63,7 @@ def decode(data: bytes, *, where: str = "", max_pixels: int = MAX_PIXELS, format
 
 
 def decode_stored(
-    data: bytes, header: Header, *, where: str = "", order: Order = "RGB", buffer: bytearray | None = None
+    data: bytes, header: Header, *, where: str = "", order: Order = "RGB", buffer: NDArray[np.uint8] | None = None
 ) -> Samples:
     """Pixels of a file whose header was read: (height, width, 3) as stored, not turned, 8 or 16 bits as they are.
 

@@ -20,7 +20,7 @@ Order = Literal["RGB", "BGR"]
 
 
 def decode_plain(
-    data: bytes, header: Header, *, order: Order = "RGB", buffer: bytearray | None = None
+    data: bytes, header: Header, *, order: Order = "RGB", buffer: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8] | None:
     """Pixels (height, width, 3) as stored, not turned; None where another decoder has to judge.
 
@@ -28,7 +28,7 @@ def decode_plain(
         data: The whole file.
         header: Its header, already checked.
         order: Order of the colours.
-        buffer: Memory to be used; the picture lies in it and changes with it. A smaller one is not used.
+        buffer: Memory (bytes,) to be used; the picture lies in it and changes with it. A smaller one is not used.
     """
     if header.format != "jpeg" or header.bits != 8 or header.channels not in (1, 3):
         return None

@@ -33,7 +33,7 @@ def windows(
     parts: Sequence[Tile],
     *,
     where: str = "",
-    buffer: bytearray | None = None,
+    buffer: NDArray[np.uint8] | None = None,
     banded_from_px: int = BANDED_FROM_PX,
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[tuple[int, Bgr]]:
