@@ -22,6 +22,7 @@ from overflight.cli import (
     survey_augment,
     survey_checks,
     survey_leaks,
+    survey_profile,
     surveys,
     system,
 )
@@ -62,7 +63,7 @@ for command in (
     system.down,
 ):
     cli.add_command(command)
-for command in (*survey_augment.COMMANDS, *survey_checks.COMMANDS, *survey_leaks.COMMANDS):
+for command in (*survey_augment.COMMANDS, *survey_checks.COMMANDS, *survey_leaks.COMMANDS, *survey_profile.COMMANDS):
     surveys.survey.add_command(command)
 
 

@@ -25,8 +25,9 @@ def read_opened(
     flights: Path | None = None,
     decode: bool = False,
     photos: bool = True,
+    incomplete: bool = False,
 ) -> Read:
-    """Read a source; ``photos`` off reads only manifest and labels of a stored survey.
+    """Read a source; without ``photos`` only manifest and labels of a stored survey; ``incomplete`` allows no labels.
 
     Raises:
         UsageError: options for reading labels were given for a stored survey.
@@ -43,6 +44,7 @@ def read_opened(
         flights=flights,
         decode=decode,
         progress=_told(progress),
+        incomplete=incomplete,
     )
 
 

@@ -40,7 +40,7 @@ const overflight = (() => {
     boxesOf(row, (boxes) => {
       const svg = document.createElementNS(SVG, "svg");
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      boxes.forEach(([classId, x1, y1, x2, y2], index) => {
+      boxes.forEach(([classId, x1, y1, x2, y2, index]) => {
         const rect = document.createElementNS(SVG, "rect");
         const facts = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
         for (const [key, value] of Object.entries(facts)) rect.setAttribute(key, value);

@@ -144,13 +144,13 @@ def _within(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
 
 
 def _boxes(profile: Profile) -> list[list[list[float]]]:
-    """Per photograph [class, x1, y1, x2, y2] in pixels of the upright photograph."""
-    columns = [profile.boxes[name] for name in ("class_id", "x1_px", "y1_px", "x2_px", "y2_px")]
+    """Per photograph [class, x1, y1, x2, y2, index within its labels], pixels of the upright photograph."""
+    columns = [profile.boxes[name] for name in ("class_id", "x1_px", "y1_px", "x2_px", "y2_px", "box_index")]
     corners = np.stack([np.asarray(column, dtype=np.float64).round(1) for column in columns], axis=1)
     found: list[list[list[float]]] = [[] for _ in range(len(profile))]
     for row, values in zip(profile.boxes["photo_index"].tolist(), corners.tolist(), strict=True):
         if all(math.isfinite(value) for value in values):
-            found[row].append([int(values[0]), *values[1:]])
+            found[row].append([int(values[0]), *values[1:5], int(values[5])])
     return found
 
 
