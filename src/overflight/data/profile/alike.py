@@ -27,7 +27,7 @@ MIN_GROUND_SHARE = 0.3
 
 _THUMB_SIDE_PX = 32
 _THUMB_BYTES = _THUMB_SIDE_PX**2
-_AT_ONCE = 4096
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Likeness:
         if facts.fault:
             return
         if facts.sha256:
-            first = self._digests.setdefault(facts.sha256.encode(), row)
+            first = self._digests.setdefault(facts.sha256[:32].encode(), row)
             if first != row:
                 self._same.append((first, row))
         if facts.pixels is not None:

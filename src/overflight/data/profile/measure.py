@@ -41,7 +41,7 @@ Progress = Callable[[int, int], None]
 BAND_EDGES_M = (15.0, 30.0, 60.0, 120.0)
 MISSING = "missing"
 
-_BOXES_AT_ONCE = 100_000
+_BOXES_AT_ONCE = 20_000
 _SAME_NAME = (
     "mean_luma", "contrast", "p1_luma", "p99_luma", "dark_share", "bright_share", "sharpness", "focus", "noise_sigma",
     "entropy_bits", "saturation", "colourfulness", "illumination", "haze", "missing_share", "phash",

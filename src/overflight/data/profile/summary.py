@@ -123,7 +123,7 @@ def distribution(name: str, values: Column) -> dict[str, Any]:
         "min": _real(used.min()),
         "max": _real(used.max()),
         "quantiles": _quantiles(used, QUANTILES),
-        "histogram": {"edges": [_real(edge) for edge in edges], "counts": counts.tolist()},
+        "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }
 
 
@@ -217,15 +217,21 @@ def _runs(group: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
 
 
 def _edges(name: str, used: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ascending edges of bins, with as many digits as the file will hold, so that counts can be repeated from it."""
     if name in _RANGES:
         low, high, bins = _RANGES[name]
         return np.linspace(low, high, bins + 1)
     low, high = (float(value) for value in np.quantile(used, (0.005, 0.995)))
-    if name == "boxes" or high <= low:
-        low, high = (min(0.0, low), max(high, low + 1.0)) if name == "boxes" else (low - 0.5, low + 0.5)
+    if name == "boxes":
+        low, high = min(0.0, low), max(high, low + 1.0)
+    if high - low <= 1e-4 * max(abs(low), abs(high), 1e-9):  # one value: it lies in the middle of the middle bin
+        half = max(0.01 * abs(low), 1e-6)
+        edges = np.linspace(low - half, low + half, _BINS + 2)
     elif name in _LOGARITHMIC and low > 0:
-        return np.geomspace(low, high, _BINS + 1)
-    return np.linspace(low, high, _BINS + 1)
+        edges = np.geomspace(low, high, _BINS + 1)
+    else:
+        edges = np.linspace(low, high, _BINS + 1)
+    return np.array([_real(edge, digits=10) for edge in edges])
 
 
 def _quantiles(used: NDArray[np.float64], percents: Sequence[int]) -> dict[str, float]:
@@ -246,6 +252,6 @@ def _median(values: Column) -> float | None:
     return _real(np.median(used)) if len(used) else None
 
 
-def _real(value: Any) -> float:
+def _real(value: Any, *, digits: int = 6) -> float:
     """Six digits: enough for people and comparisons, and the file stays small."""
-    return float(f"{float(value):.6g}")
+    return float(f"{float(value):.{digits}g}")
