@@ -333,12 +333,13 @@ def _same_minute(table: _Table) -> Iterator[LeakPair]:
 
 def _together(table: _Table, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether pairs of photographs are within 500 m; by camera where a place is missing."""
-    places = np.array([traits.place or (math.nan, math.nan) for traits in table.traits], dtype=np.float64)
+    places = np.array([traits.place or (math.nan, math.nan) for traits in table.traits]).reshape(-1, 2)
     codes: dict[str, int] = {"": -1}
     cameras = np.array([codes.setdefault(traits.camera, len(codes)) for traits in table.traits], dtype=np.int64)
     apart = np.radians(places[a] - places[b])
     apart[:, 1] = (apart[:, 1] + math.pi) % math.tau - math.pi
-    metres = EARTH_RADIUS_M * np.hypot(apart[:, 0], apart[:, 1] * np.cos(np.radians(places[b, 0])))
+    between = np.cos(np.radians((places[a, 0] + places[b, 0]) / 2))
+    metres = EARTH_RADIUS_M * np.hypot(apart[:, 0], apart[:, 1] * between)
     same_camera = (cameras[a] == cameras[b]) & (cameras[a] >= 0)
     return np.asarray(np.where(np.isnan(metres), same_camera, metres <= NEAR_M), dtype=np.bool_)
 
