@@ -40,7 +40,7 @@ def decode_plain(
         return None
 
 
-def encode_bgr(bgr: NDArray[np.uint8], quality: int) -> bytes:
+def encode_bgr(bgr: NDArray[np.uint8], quality: int) -> memoryview:
     """JPEG file (4:2:0, no metadata) of a BGR picture, which may be a part of a larger one.
 
     Equal pixels give equal bytes, the same as ``codecs.encode_jpeg`` gives for them in RGB.
@@ -55,4 +55,4 @@ def encode_bgr(bgr: NDArray[np.uint8], quality: int) -> bytes:
     written, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not written:
         raise ValueError(f"a picture of {bgr.shape} cannot be encoded as JPEG")
-    return data.tobytes()
+    return np.asarray(data, dtype=np.uint8).data
