@@ -222,9 +222,10 @@ def _named(names: list[str]) -> str:
 
 
 def _period(first: str, last: str) -> str:
-    """A day, a month, or two months; hyphens do not break lines."""
-    text = first if first == last else first[:7] if first[:7] == last[:7] else f"{first[:7]} to {last[:7]}"
-    return text.replace("-", "\N{NON-BREAKING HYPHEN}")
+    """A day, a month, or two months."""
+    if first[:7] == last[:7]:
+        return first if first == last else first[:7]
+    return f"{first[:7]} to {last[:7]}"
 
 
 def _bytes(count: float) -> str:
