@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from overflight.data.augment.draws import HazeLayer
 from overflight.imaging.codecs import Rgb
 
-_COARSE = 5
-_EDGE_SHARE = 0.18
+_OCTAVES = ((3, 0.8), (7, 0.3))  # cells along the longer side, height
+_EDGE_SHARE = 0.5
 _AIRLIGHT_AT_LEAST = 150.0
 
 
@@ -43,6 +43,15 @@ def shadowed(rgb: Rgb, darkness: float, *, seed: int) -> Rgb:
 
 def _clouds(width_px: int, height_px: int, *, seed: int) -> NDArray[np.float32]:
     """Smooth random field (height, width), about -1..1 with the middle 0."""
-    coarse = np.random.default_rng(seed).uniform(-1, 1, (_COARSE, _COARSE)).astype(np.float32)
-    coarse -= np.median(coarse)
-    return np.asarray(cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+    random = np.random.default_rng(seed)
+    side = max(width_px, height_px)
+    field = np.zeros((height_px, width_px), dtype=np.float32)
+    for cells, weight in _OCTAVES:
+        coarse = random.uniform(-weight, weight, (cells + 2, cells + 2)).astype(np.float32)
+        # A part of a larger field at an odd angle: a grid along the picture's sides would be seen.
+        turn = cv2.getRotationMatrix2D((0.0, 0.0), float(random.uniform(0, 90)), side / cells)
+        turn[:, 2] += (width_px / 2, height_px / 2) - turn[:, :2] @ np.full(2, (cells + 1) / 2)
+        field += cv2.warpAffine(
+            coarse, turn, (width_px, height_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+        )
+    return np.asarray(field - np.median(field[::16, ::16]), dtype=np.float32)

@@ -89,7 +89,7 @@ def find_donors(
         boxes_px: (N, 4).
         ignored_px: (M, 4).
         rare: Classes to take.
-        settings: Margin of the window.
+        settings: Margin of the window, largest box.
     """
     found = []
     blocked = np.concatenate([boxes_px, ignored_px])
@@ -101,7 +101,10 @@ def find_donors(
         whole = x0 >= 0 and y0 >= 0 and x1 <= size_wh[0] and y1 <= size_wh[1]
         others = np.delete(blocked, index, axis=0)
         window = as_boxes([(x0, y0, x1, y1)])
-        if not whole or float((box[2:] - box[:2]).min()) < _MIN_SIDE_PX or intersection(window, others).any():
+        sides = box[2:] - box[:2]
+        if not whole or sides.min() < _MIN_SIDE_PX or sides.prod() > settings.max_area_px:
+            continue
+        if intersection(window, others).any():
             continue
         found.append(Donor(origin, int(class_ids[index]), box, (x0, y0, x1, y1)))
     return found

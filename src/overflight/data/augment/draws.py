@@ -105,7 +105,9 @@ class Light:
             said.append(f"cloud shadow -{self.shadow_darkness:.0%}")
         if self.sun is not None:
             sun = self.sun
-            said.append(f"sun {sun.brightness:+.2f} x{1 + sun.contrast:.2f} g{sun.gamma:.2f} {sun.temperature_k} K")
+            said.append(
+                f"sun {sun.brightness:+.0%} contrast {sun.contrast:+.0%} gamma {sun.gamma:.2f} {sun.temperature_k} K"
+            )
         if self.flare_radius_px is not None:
             said.append("flare")
         if self.haze is not None:

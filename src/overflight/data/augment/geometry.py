@@ -1,10 +1,12 @@
 """Where a turned and scaled window shows what: the map from a photograph to the copy, and boxes that stay tight.
 
 An upright box says less than its object: turned as a rectangle it becomes loose (at 45 degrees twice the area of a
-square that may hold a round object). So oriented boxes are turned by their own corners, which is exact; upright boxes
-are taken for the ellipse inside them, after Kalra et al., Towards Rotation Invariance in Object Detection, ICCV 2021
-(exact for ellipses, a little tight or loose for rectangles; figures in ``docs/augmentation.md``); turns by 90 degrees
-are exact for both. A cut object gets the box around its part in the frame. It knows no pixels and no classes.
+square around a round object). Oriented boxes are turned by their own corners, which is exact. An upright box is taken
+for a superellipse inside it: round where the box is about square (Kalra et al., Towards Rotation Invariance in Object
+Detection, ICCV 2021, take every box for an ellipse), nearly the whole box where it is long, because a long box can only
+hold a long object along it. Figures for vehicles, ellipses and both on a street's axis are in ``docs/augmentation.md``.
+Turns by 90 degrees are exact for all. A cut object gets the box around its part in the frame. It knows no pixels and no
+classes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ _SIDES = 64
 _ANGLES = np.arange(_SIDES) * 2 * math.pi / _SIDES
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 _STRAIGHT = 1e-9
+
+# Power of the superellipse's support by the box's longer / shorter side: 2 is an ellipse, 1 the whole box. Chosen for
+# the best mean overlap with turned rectangles of sides 1 : 1 to 1 : 5 at any angle (benchmarks/augment.py prints it).
+_SIDES_RATIO, _POWER = (1.25, 2.0, 3.5), (2.0, 1.25, 1.1)
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,14 @@ def moved_regions(regions_px: Boxes, *, move: Move) -> Boxes:
     return np.asarray(found[((found[:, 2:] - found[:, :2]) > 0).all(axis=1)])
 
 
+def filled_share(move: Move, size_wh: tuple[int, int]) -> float:
+    """Share of the copy that lies beyond the edges of a photograph of this size, 0..1."""
+    width, height = move.size_wh
+    corners = upright_corners(np.array([[0.0, 0.0, *size_wh]]))[0]
+    shown = clipped_polygon(move.points(corners), width_px=width, height_px=height)
+    return 1 - (polygon_area(shown) if len(shown) else 0.0) / (width * height)
+
+
 def tight_boxes(boxes_px: Boxes, corners_px: Points | None, *, move: Move) -> Boxes:
     """Boxes (N, 4) around the moved objects, not cut at the frame."""
     if not len(boxes_px):
@@ -148,8 +162,8 @@ def tight_boxes(boxes_px: Boxes, corners_px: Points | None, *, move: Move) -> Bo
     if corners_px is not None:
         oriented = _oriented(corners_px)
         by_corners = xyxy_of_corners(move.points(corners_px))
-        return by_corners if oriented.all() else np.where(oriented[:, None], by_corners, _ellipses(boxes_px, move))
-    return _ellipses(boxes_px, move)
+        return by_corners if oriented.all() else np.where(oriented[:, None], by_corners, _superellipses(boxes_px, move))
+    return _superellipses(boxes_px, move)
 
 
 def _oriented(corners_px: Points) -> NDArray[np.bool_]:
@@ -158,12 +172,25 @@ def _oriented(corners_px: Points) -> NDArray[np.bool_]:
     return np.asarray((np.abs(sides).min(axis=2) > 0.01).any(axis=1))
 
 
-def _ellipses(boxes_px: Boxes, move: Move) -> Boxes:
-    """Boxes around the ellipses inside boxes; half the width is ``hypot(L00 * a, L01 * b)`` for semi-axes a, b."""
+def _superellipses(boxes_px: Boxes, move: Move) -> Boxes:
+    """Boxes around the superellipses inside boxes.
+
+    With half sides a, b and power p, half the new width is ``((L00 a)^p + (L01 b)^p)^(1/p)``: the support of the body
+    ``(x/a)^q + (y/b)^q <= 1``, q = p / (p - 1).
+    """
     centre = move.points((boxes_px[:, :2] + boxes_px[:, 2:]) / 2)
     axes = (boxes_px[:, 2:] - boxes_px[:, :2]) / 2
-    half = np.sqrt((axes**2) @ (move.linear**2).T)
+    power = _powers(axes)[:, None]
+    parts = np.abs(move.linear)[None] * axes[:, None, :]  # (N, which side, which axis)
+    longest = np.maximum(parts.max(axis=2), 1e-12)
+    half = longest * ((parts / longest[..., None]) ** power[..., None]).sum(axis=2) ** (1 / power)
     return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def _powers(axes_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Powers (N,) for half sides (N, 2)."""
+    ratio = axes_px.max(axis=1) / np.maximum(axes_px.min(axis=1), 1e-9)
+    return np.asarray(np.interp(ratio, _SIDES_RATIO, _POWER))
 
 
 def _outline(box_px: NDArray[np.float64], corners_px: Points | None, *, move: Move) -> Points:
@@ -172,7 +199,10 @@ def _outline(box_px: NDArray[np.float64], corners_px: Points | None, *, move: Mo
         return move.points(corners_px)
     if move.straight:
         return move.points(upright_corners(box_px[None])[0])
-    return move.points((box_px[:2] + box_px[2:]) / 2 + _CIRCLE * (box_px[2:] - box_px[:2]) / 2)
+    axes = (box_px[2:] - box_px[:2]) / 2
+    power = float(_powers(axes[None])[0])
+    shape = np.sign(_CIRCLE) * np.abs(_CIRCLE) ** (2 * (power - 1) / power)
+    return move.points((box_px[:2] + box_px[2:]) / 2 + shape * axes)
 
 
 def polygon_area(points_px: Points) -> float:

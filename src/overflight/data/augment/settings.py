@@ -120,6 +120,7 @@ class CopyPaste(Chance):
         margin: Ground around the object that comes with it, as a share of its longer side.
         feather_px: Width of the soft edge.
         max_scale: Largest change of size, where the ground sample distances differ; others are not pasted.
+        max_area_px: Largest box that is taken, in square pixels.
     """
 
     objects: Annotated[tuple[_Count, _Count], _InOrder] = (1, 3)
@@ -127,6 +128,7 @@ class CopyPaste(Chance):
     margin: Annotated[float, Field(ge=0, le=1)] = 0.15
     feather_px: Annotated[float, Field(ge=0, le=50)] = 3.0
     max_scale: Annotated[float, Field(ge=1, le=4)] = 1.5
+    max_area_px: Annotated[float, Field(ge=16, le=1e8)] = 16_000.0
 
 
 class AugmentSettings(_Closed):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from overflight.data.augment.copy_paste import Donor, Origin, paste
 from overflight.data.augment.draws import View, draw_light, draw_view, generator
-from overflight.data.augment.geometry import Move, Moved, move_of, moved_boxes, moved_regions
+from overflight.data.augment.geometry import Move, Moved, filled_share, move_of, moved_boxes, moved_regions
 from overflight.data.augment.settings import AugmentSettings
 from overflight.data.formats.labels import upright_corners
 from overflight.data.tile import TileRules
@@ -26,6 +26,7 @@ from overflight.imaging.codecs import Rgb
 FILL = (114, 114, 114)
 _VIEWS = 5
 _SMALLEST_PX = 8
+_FILLED_AT_MOST = 0.2
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ def augment_tile(
 ) -> Augmented:
     """A copy of one window of a photograph; equal arguments give equal bytes.
 
-    When a view would show none of the window's objects, another is drawn, up to four times; then the window stays as
-    it is, and only the light changes.
+    When a view would show none of the window's objects, or more than a fifth of it beyond the photograph, another is
+    drawn, up to four times; when none shows an object, the window stays as it is and only the light changes.
 
     Args:
         sample: The photograph.
@@ -176,7 +177,11 @@ def _view(
     rules: TileRules,
     draw: Callable[[int], np.random.Generator],
 ) -> tuple[View, Move, Moved]:
-    """The first of a few views that shows an object, where the window has one; ``draw`` takes the attempt."""
+    """The first of a few views that shows objects (where the window has some) and little beyond the photograph.
+
+    Where none shows little beyond it, the one that shows least; ``draw`` takes the attempt.
+    """
+    height, width = sample.rgb.shape[:2]
 
     def shown(view: View) -> tuple[View, Move, Moved]:
         move = move_of(
@@ -185,12 +190,18 @@ def _view(
         return view, move, moved_boxes(sample.boxes_px, sample.corners_px, move=move, rules=rules)
 
     shows_objects = bool(intersection(np.array([window], dtype=np.float64), sample.boxes_px).any())
+    best: tuple[float, tuple[View, Move, Moved]] | None = None
     large = min(window[2] - window[0], window[3] - window[1]) >= _SMALLEST_PX
     for attempt in range(_VIEWS if large else 0):
         found = shown(draw_view(settings, draw(attempt)))
-        if len(found[2].kept) or not shows_objects:
+        if shows_objects and not len(found[2].kept):
+            continue
+        filled = filled_share(found[1], (width, height))
+        if filled <= _FILLED_AT_MOST:
             return found
-    return shown(View())
+        if best is None or filled < best[0]:
+            best = (filled, found)
+    return shown(View()) if best is None else best[1]
 
 
 def warped(rgb: Rgb, move: Move, window_px: tuple[int, int, int, int]) -> Rgb:
