@@ -8,7 +8,8 @@ How likeness is measured is in ``overflight.data.duplicates``, ground in ``overf
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -20,11 +21,11 @@ from overflight.data.facts import PhotoFacts
 from overflight.data.ground_overlap import footprint_of, ground_pairs
 from overflight.data.hash_search import close_hashes
 from overflight.data.profile.tables import PAIR_COLUMNS, Column, empty_columns
-from overflight.imaging.geo import Points
 
 EACH_WITH_EACH = 8000
 MIN_GROUND_SHARE = 0.3
 
+_DIGEST_CHARACTERS = 32  # 128 of 256 bits
 _THUMB_SIDE_PX = 32
 _THUMB_BYTES = _THUMB_SIDE_PX**2
 _AT_ONCE = 1024
@@ -45,13 +46,11 @@ class _Look:
 class Likeness:
     """Collects what is compared, photograph by photograph; a context manager that removes its temporary file."""
 
-    def __init__(self) -> None:
+    def __init__(self, photos: int) -> None:
         self._thumbs: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._digests: dict[bytes, int] = {}
-        self._same: list[tuple[int, int]] = []
-        self._rows: list[int] = []
-        self._hashes: list[int] = []
-        self._footprints: dict[str, Points] = {}
+        self._rows, self._hashes = array("q"), array("Q")  # of decoded photographs
+        self._digests = np.zeros(photos, dtype=f"S{_DIGEST_CHARACTERS}")
+        self._footprints = np.full((photos, 4, 2), np.nan)
 
     def __enter__(self) -> Likeness:
         return self
@@ -63,17 +62,14 @@ class Likeness:
         """One photograph, in the order of the rows; unusable ones are like nothing."""
         if facts.fault:
             return
-        if facts.sha256:
-            first = self._digests.setdefault(facts.sha256[:32].encode(), row)
-            if first != row:
-                self._same.append((first, row))
+        self._digests[row] = facts.sha256[:_DIGEST_CHARACTERS].encode()
         if facts.pixels is not None:
             self._thumbs.write(facts.pixels.thumb.tobytes())
             self._rows.append(row)
             self._hashes.append(facts.pixels.phash)
         corners = footprint_of(facts)
         if corners is not None:
-            self._footprints[str(row)] = corners
+            self._footprints[row] = corners
 
     def pairs(self, *, each_with_each: int = EACH_WITH_EACH) -> dict[str, Column]:
         """Columns of ``PAIR_COLUMNS``, by kind, then by the later photograph.
@@ -81,17 +77,24 @@ class Likeness:
         Args:
             each_with_each: Up to this many photographs are all compared; of more only those with like hashes.
         """
-        found = [(first, row, "same-file", 1.0) for first, row in self._same]
-        same = set(self._same)
+        same = list(self._same_files())
+        found = [(first, row, "same-file", 1.0) for first, row in same]
         near = self._near() if len(self._rows) <= each_with_each else self._near_by_hash()
-        found += [(a, b, "near-duplicate", value) for a, b, value in near if (a, b) not in same]
-        keys = list(self._footprints)
-        ground = ground_pairs([[key] for key in keys], self._footprints, min_share=MIN_GROUND_SHARE)
+        copies = set(same)
+        found += [(a, b, "near-duplicate", value) for a, b, value in near if (a, b) not in copies]
+        known = np.flatnonzero(np.isfinite(self._footprints[:, 0, 0])).tolist()
+        footprints = {str(row): self._footprints[row] for row in known}
+        ground = ground_pairs([[key] for key in footprints], footprints, min_share=MIN_GROUND_SHARE)
         found += [(int(pair.a), int(pair.b), "same-ground", pair.share) for pair in ground]
         columns = empty_columns(PAIR_COLUMNS, len(found))
         for name, values in zip(columns, zip(*found, strict=True), strict=False):
             columns[name][:] = values
         return columns
+
+    def _same_files(self) -> Iterator[tuple[int, int]]:
+        digests, first, inverse = np.unique(self._digests, return_index=True, return_inverse=True)
+        for row in np.flatnonzero((first[inverse] != np.arange(len(inverse))) & (digests[inverse] != b"")).tolist():
+            yield int(first[inverse[row]]), row
 
     def _near(self) -> Iterable[tuple[int, int, float]]:
         thumbs = self._read(np.arange(len(self._rows)))

@@ -69,7 +69,7 @@ def measure(
     keys = [*subject.photos, *(key for key in subject.labels.photos if key not in subject.photos)]
     rows = _Rows(empty_columns(PHOTO_COLUMNS, len(keys)))
     fetch = partial(_facts_of, read, scaled=scaled)
-    with Likeness() as likeness:
+    with Likeness(len(keys)) as likeness:
         for row, (key, facts) in enumerate(zip(keys, in_order(keys, fetch, workers=workers), strict=True)):
             flight = subject.flights.get(key)
             rows.add(row, facts, subject.labels.photos.get(key), flight=flight.flight if flight else UNKNOWN)
