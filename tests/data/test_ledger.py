@@ -232,3 +232,23 @@ def test_it_is_said_in_two_sentences():
         "1,200 boxes = 1,190 stored + 7 quarantined + 3 removed by cures",
     ]
     assert ledger_of({**ledger.as_dict(), "later": 3}) == ledger
+
+
+@pytest.mark.parametrize("declared", [{}, {"width": 60, "height": 40}], ids=["size unknown", "size declared"])
+@pytest.mark.parametrize(("name", "make"), [("b.webp", Path.touch), ("b.jpg", os.mkfifo)], ids=["format", "pipe"])
+def test_a_photograph_that_cannot_be_taken_is_counted_once_with_its_labels(tmp_path, name, make, declared):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.jpg").write_bytes(picture(1, ".jpg"))
+    make(source / name)
+    box = {"category_id": 1, "bbox": [5, 5, 20, 20]}
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": name, **declared}],
+        "annotations": [{"id": 1, "image_id": 1} | box, {"id": 2, "image_id": 2} | box, {"id": 3, "image_id": 2} | box],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (source / "labels.json").write_text(json.dumps(document))
+    draft = read_survey(source, name="x")
+    assert draft.ledger == Ledger(2, 1, 1, 3, 1, 2)
+    (left,) = draft.left_out
+    assert (left.path, left.boxes) == (name, 2)

@@ -118,6 +118,13 @@ class SourceFiles:
         return alike[0] if wanted and len(alike) == 1 else None
 
     @cached_property
+    def unusable(self) -> SourceFiles:
+        """Photographs that are there and cannot be taken (another format, a link out of the folder, a pipe)."""
+        taken = {photo.key for photo in self.photos}
+        keys = sorted({finding.photo for finding in self.findings if finding.photo} - taken)
+        return SourceFiles(self.root, tuple(PhotoFile(key, _name_in_survey(key)) for key in keys), ())
+
+    @cached_property
     def _by_key(self) -> dict[str, PhotoFile]:
         return {photo.key: photo for photo in self.photos}
 

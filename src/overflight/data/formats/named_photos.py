@@ -71,6 +71,9 @@ class NamedPhotos:
             file: The photograph, where the caller knows better than the name.
         """
         file = file or self.files.resolve(name, beside=label_file)
+        if file is None and (there := self.files.unusable.resolve(name, beside=label_file)) is not None:
+            self._note_repeat(there.key, where, photo=there.key)
+            return NamedPhoto(there.key, NO_SIZE, "unreadable-photo")  # counted once: its finding says why
         if file is None:
             return self._absent(name, label_file=label_file, where=where, declared_wh=declared_wh)
         self._note_repeat(file.key, where, photo=file.key)
