@@ -19,9 +19,10 @@ from overflight.data.profile.tables import Profile
 from overflight.data.reading import Read
 from overflight.data.report import SurveyReport
 from overflight.lifecycle.context import Context
-from overflight.lifecycle.progress import Progress
+from overflight.lifecycle.progress import Progress, Silent
 from overflight.lifecycle.source_reading import check_opened, read_opened
 from overflight.lifecycle.sources import OpenSource, open_source
+from overflight.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,21 @@ def browse_survey(
         progress=lambda done, total: progress.update("thumbnails", done, total),
     )
     return Profiled(opened.title, profile, folder, report.read)
+
+
+def explore(source: str | Path, *, context: Context | None = None) -> tuple[SurveyReport, Profile]:
+    """A source checked and measured, for notebooks; see ``overflight.data.profile.tables`` and ``figures``.
+
+    Args:
+        source: A folder, ``s3://bucket/prefix``, or NAME or NAME@DIGEST of a stored survey.
+        context: Whose account; by default as the environment says (``OVERFLIGHT_HOME`` and so on).
+
+    Raises:
+        OverflightError: the source cannot be read at all.
+    """
+    silent = Silent()
+    opened = open_source(context or Context(load_settings()), str(source), progress=silent)
+    return _checked(opened, ReadOptions(), silent)
 
 
 def _checked(opened: OpenSource, options: ReadOptions, progress: Progress) -> tuple[SurveyReport, Profile]:
