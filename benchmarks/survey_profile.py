@@ -2,10 +2,11 @@
 
 Run: ``python benchmarks/survey_profile.py [--data FOLDER] [--cleanvision-python PYTHON]``. Photographs of 4000x3000 are
 made (JPEG), or taken from a folder. All sides run on the same files in turns, by one worker; seconds are those of the
-processor, so a photograph a second is one a second and core. CleanVision is never a dependency: PYTHON is that of an environment of its own in which ``pip install cleanvision==0.3.7`` was run. Its checks
-are dark, light, blurry, low information, grey, odd size and aspect, exact and near duplicates; a profile holds the
-measures behind all of them and about 30 more. Memory is the peak of a process of its own per size, over a manifest that
-exists only as numbers: facts and labels of a photograph are made when they are asked for.
+processor, so a photograph a second is one a second and core. CleanVision is never a dependency: PYTHON is that of an
+environment of its own in which ``pip install cleanvision==0.3.7`` was run. Its checks are dark, light, blurry, low
+information, grey, odd size and aspect, exact and near duplicates; a profile holds the measures behind all of them and
+about 30 more. Memory is the peak of a process of its own per size, over a manifest that exists only as numbers: facts
+and labels of a photograph are made when they are asked for.
 """
 
 from __future__ import annotations
