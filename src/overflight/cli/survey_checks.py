@@ -19,7 +19,9 @@ _SHOWN = 12
 @source_options
 @checks_options
 @click.option("--split", "lists", multiple=True, type=click.Path(path_type=Path), help="List of photos of one part.")
-@click.option("--split-by", type=click.Choice(["flight", "time-gap"]), default="flight", help="How it will be split.")
+@click.option(
+    "--split-by", type=click.Choice(["flight", "ground", "time-gap"]), default="flight", help="How it will be split."
+)
 @click.option("--imgsz", type=click.IntRange(64, 2048), default=640, show_default=True, help="Size at training (px).")
 @click.option("--tile", "tile_px", type=click.IntRange(64, 8192), default=640, show_default=True, help="Tile (px).")
 @click.option("--model", help="Model package whose disagreement with the labels is ranked, e.g. latest.")

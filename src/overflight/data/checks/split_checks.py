@@ -67,7 +67,7 @@ def near_duplicate(subject: Subject, limits: Limits) -> Iterator[Hit]:
 def flight_torn(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """Flights with photographs in two parts, unless the split cuts flights on purpose (by time gaps)."""
     del limits
-    if subject.split_by != "flight":
+    if subject.split_by == "time-gap":
         return
     parts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for part, keys in subject.split.items():

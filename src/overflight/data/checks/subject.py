@@ -27,7 +27,7 @@ class Subject:
         split: Photo keys by part (``train``, ``val``, ``test``), empty when no split is given.
         train_scale: Size at training / size in the photograph: 1 when tiles are cut at full resolution and trained
             at their own size, 0.333 when 1920 px become 640.
-        split_by: ``flight`` or ``time-gap``: how it is going to be split.
+        split_by: ``flight``, ``ground`` or ``time-gap``: how it is going to be split.
     """
 
     name: str

@@ -63,14 +63,14 @@ def one_flight(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """A survey of one flight that is to be split by flight."""
     del limits
     flights = _photos_per_flight(subject)
-    if len(flights) == 1 and subject.split_by == "flight":
+    if len(flights) == 1 and subject.split_by != "time-gap":
         yield Hit(f"all photos belong to one flight ({next(iter(flights))}), so no other flight can be held out")
 
 
 def two_flights(subject: Subject, limits: Limits) -> Iterator[Hit]:
     """A survey of two flights that is to be split by flight."""
     del limits
-    if len(_photos_per_flight(subject)) == 2 and subject.split_by == "flight":
+    if len(_photos_per_flight(subject)) == 2 and subject.split_by != "time-gap":
         yield Hit("has two flights: one is held out, the other is cut in two for training and val")
 
 
@@ -79,7 +79,11 @@ def lone_photos(subject: Subject, limits: Limits) -> Iterator[Hit]:
     flights = _photos_per_flight(subject)
     named = [found for found in subject.flights.values() if found.evidence == "name"]
     alone = sum(1 for found in named if flights[found.flight] == 1)
-    if len(named) >= limits["min_photos"] and alone > limits["max_share"] * len(named) and subject.split_by == "flight":
+    if (
+        len(named) >= limits["min_photos"]
+        and alone > limits["max_share"] * len(named)
+        and subject.split_by != "time-gap"
+    ):
         what = f"{alone} of {len(named)} photos would be flights of their own: their names do not tell flights apart"
         yield Hit(what, score=alone / len(named))
 
