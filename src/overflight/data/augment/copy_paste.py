@@ -169,7 +169,7 @@ def paste(
         if donor.pixels is None or not 1 / settings.max_scale <= scale <= settings.max_scale:
             continue
         patch, box = _prepared(donor, donor.pixels, scale=scale, quarters=quarters, mirrored=mirrored)
-        place = _place(patch, np.concatenate([taken_px, as_boxes(boxes)]), area_px=area_px, random=random)
+        place = _place(picture, patch, np.concatenate([taken_px, as_boxes(boxes)]), area_px=area_px, random=random)
         if place is None:
             continue
         if picture is rgb:
@@ -225,17 +225,34 @@ def _prepared(
 
 
 def _place(
-    patch: Rgb, taken_px: Boxes, *, area_px: tuple[int, int, int, int], random: np.random.Generator
+    picture: Rgb, patch: Rgb, taken_px: Boxes, *, area_px: tuple[int, int, int, int], random: np.random.Generator
 ) -> tuple[int, int] | None:
-    """A corner where the patch touches nothing that is taken; None when none was found."""
+    """A corner where the patch touches nothing that is taken, on the ground most like its own; None: none was found."""
     height, width = patch.shape[:2]
     x0, y0, x1, y1 = area_px
     if x1 - x0 < width or y1 - y0 < height:
         return None
     corners = random.integers((x0, y0), (x1 - width + 1, y1 - height + 1), size=(_TRIES, 2))
     windows = np.concatenate([corners, corners + np.array([width, height])], axis=1).astype(np.float64)
-    free = np.flatnonzero(intersection(windows, taken_px).sum(axis=1) == 0)
-    return None if not len(free) else (int(corners[free[0], 0]), int(corners[free[0], 1]))
+    free = [(int(x), int(y)) for x, y in corners[intersection(windows, taken_px).sum(axis=1) == 0]]
+    ground, rim = _ground_colour(patch), _rim(patch.shape)
+
+    def unlike(corner: tuple[int, int]) -> float:
+        x, y = corner
+        return float(np.abs(picture[y : y + height, x : x + width][rim].mean(axis=0) - ground).sum())
+
+    return min(free, key=unlike, default=None)
+
+
+def _rim(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Mask (height, width) of the pixels at the edge."""
+    rim = np.ones(shape[:2], dtype=np.bool_)
+    rim[_RING_PX:-_RING_PX, _RING_PX:-_RING_PX] = False
+    return rim
+
+
+def _ground_colour(patch: Rgb) -> NDArray[np.float64]:
+    return np.asarray(patch[_rim(patch.shape)].mean(axis=0), dtype=np.float64)
 
 
 def _alpha(width: int, height: int, *, feather_px: float) -> NDArray[np.float32]:
@@ -250,7 +267,5 @@ def _alpha(width: int, height: int, *, feather_px: float) -> NDArray[np.float32]
 
 def _matched(patch: Rgb, target: Rgb) -> NDArray[np.float32]:
     """The patch with the brightness that its rim has at the target: ground continues, the object follows."""
-    rim = np.ones(patch.shape[:2], dtype=np.bool_)
-    rim[_RING_PX:-_RING_PX, _RING_PX:-_RING_PX] = False
-    gain = (target[rim].mean(axis=0) + 1) / (patch[rim].mean(axis=0) + 1)
+    gain = (_ground_colour(target) + 1) / (_ground_colour(patch) + 1)
     return np.asarray(np.clip(patch * np.clip(gain, *_GAIN), 0, 255), dtype=np.float32)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overflight.data.augment.settings import AugmentSettings
+from overflight.data.augment.settings import AugmentSettings, Rotate
 
 _WORD = 2**64
 _PURPOSES = {"view": 0, "light": 1, "paste": 2}
@@ -119,15 +119,21 @@ class Light:
         return said
 
 
-def draw_view(settings: AugmentSettings, random: np.random.Generator) -> View:
-    """Mirror, turns and scale of one copy. The number of draws does not depend on what is switched on."""
+def draw_view(settings: AugmentSettings, random: np.random.Generator, *, oriented: bool = True) -> View:
+    """Mirror, turns and scale of one copy. The number of draws does not depend on what is switched on.
+
+    Args:
+        settings: What may happen.
+        random: Draws.
+        oriented: Whether the labels are, so that any angle keeps them tight.
+    """
     chances = random.random(4)
     quarters, angle, scale = int(random.integers(1, 4)), random.random(), random.random()
     turned = chances[1] < settings.turn.probability
     rotated = chances[2] < settings.rotate.probability
     scaled = chances[3] < settings.altitude.probability
     return View(
-        angle_deg=_between(settings.rotate.angle_deg, angle) if rotated else 0.0,
+        angle_deg=_angle_deg(settings.rotate, angle, oriented=oriented) if rotated else 0.0,
         quarters=quarters if turned else 0,
         mirrored=bool(chances[0] < settings.mirror.probability),
         scale=_between_log(settings.altitude.scale, scale) if scaled else 1.0,
@@ -169,6 +175,14 @@ def draw_light(settings: AugmentSettings, random: np.random.Generator) -> Light:
         jpeg_quality=low + int(values[8] * (high - low + 1)) if there[5] else None,
         seed=seed,
     )
+
+
+def _angle_deg(rotate: Rotate, share: float, *, oriented: bool) -> float:
+    angle_deg, limit_deg = _between(rotate.angle_deg, share), rotate.upright_within_deg
+    if oriented or max(map(abs, rotate.angle_deg)) <= limit_deg:
+        return angle_deg
+    quarter_deg = 90.0 * round(angle_deg / 90)
+    return quarter_deg + (angle_deg - quarter_deg) * limit_deg / 45
 
 
 def _between(limits: tuple[float, float], share: float) -> float:

@@ -59,9 +59,16 @@ class Chance(_Closed):
 
 
 class Rotate(Chance):
-    """Any angle about the middle of the tile; the corners are cut from the photograph around it."""
+    """Turned about the middle of the tile; the corners are cut from the photograph around it.
+
+    Attributes:
+        angle_deg: Clockwise. Photographs with oriented labels are turned by any angle of this range.
+        upright_within_deg: Photographs with upright labels are turned to within this of a quarter turn: farther from it
+            nobody knows how large the object's new box is. 45 allows every angle for them too.
+    """
 
     angle_deg: Annotated[tuple[_Angle, _Angle], _InOrder] = (-180.0, 180.0)
+    upright_within_deg: Annotated[float, Field(ge=0, le=45)] = 15.0
 
 
 class Altitude(Chance):

@@ -193,7 +193,7 @@ def _view(
     best: tuple[float, tuple[View, Move, Moved]] | None = None
     large = min(window[2] - window[0], window[3] - window[1]) >= _SMALLEST_PX
     for attempt in range(_VIEWS if large else 0):
-        found = shown(draw_view(settings, draw(attempt)))
+        found = shown(draw_view(settings, draw(attempt), oriented=sample.corners_px is not None))
         if shows_objects and not len(found[2].kept):
             continue
         filled = filled_share(found[1], (width, height))
@@ -204,8 +204,8 @@ def _view(
     return shown(View()) if best is None else best[1]
 
 
-def warped(rgb: Rgb, move: Move, window_px: tuple[int, int, int, int]) -> Rgb:
-    """The copy's pixels: bilinear, smoothed before where it gets smaller, ``FILL`` beyond the photograph's edge."""
+def warped(rgb: Rgb, move: Move, window_px: tuple[int, int, int, int], *, fill: tuple[int, int, int] = FILL) -> Rgb:
+    """The copy's pixels: bilinear, smoothed before where it gets smaller, ``fill`` beyond the photograph's edge."""
     x0, y0, x1, y1 = window_px
     if np.array_equal(move.linear, np.eye(2)):
         return np.ascontiguousarray(rgb[y0:y1, x0:x1])
@@ -227,7 +227,7 @@ def warped(rgb: Rgb, move: Move, window_px: tuple[int, int, int, int]) -> Rgb:
             move.size_wh,
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
-            borderValue=FILL,
+            borderValue=fill,
         ),
         dtype=np.uint8,
     )
