@@ -164,6 +164,16 @@ def test_an_export_never_lies_over_other_files(context, source, tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize("inside", [".", "report"])
+def test_nothing_is_written_into_the_source(context, source, inside):
+    before = digests(source)
+    with pytest.raises(UsageError, match="inside the source"):
+        check_survey(context, str(source), options=CheckOptions(), out=source / inside, progress=QUIET)
+    with pytest.raises(UsageError, match=r"inside the source|not empty"):
+        export_survey(context, str(source), form="coco", out=source / inside, progress=QUIET)
+    assert digests(source) == before
+
+
 def test_an_unknown_format_is_refused_before_anything_is_read(context, tmp_path):
     with pytest.raises(UsageError, match=r"--to: there is no format 'nix'"):
         export_survey(context, str(tmp_path / "absent"), form="nix", out=tmp_path / "out", progress=Silent())

@@ -15,7 +15,7 @@ from overflight.account.mirror import Standing, cache_folder, mirror
 from overflight.account.objects import S3Uri
 from overflight.data.findings import Finding
 from overflight.data.manifest import MANIFEST_FILE, PHOTOS_FOLDER, SURVEY_FILE
-from overflight.errors import InputError, NotFoundError
+from overflight.errors import InputError, NotFoundError, UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.lifecycle.survey_versions import show_survey
@@ -74,6 +74,16 @@ def open_source(context: Context, source: str, *, progress: Progress, photos: bo
     return _fetched(
         context, S3Uri.parse(version.uri), title=source, name=version.name, progress=progress, wanted=wanted
     )
+
+
+def refuse_inside(opened: OpenSource, out: Path | None) -> None:
+    """Do nothing unless ``out`` lies in the folder of the source: what is written there would change it.
+
+    Raises:
+        UsageError: it does.
+    """
+    if out is not None and out.expanduser().resolve().is_relative_to(opened.folder.resolve()):
+        raise UsageError("lies inside the source, which is never changed", where=f"--out {out}", cure="Choose another")
 
 
 def _fetched(

@@ -17,7 +17,7 @@ from overflight.files import explained_disk, require_disk
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.lifecycle.source_reading import read_opened
-from overflight.lifecycle.sources import open_source
+from overflight.lifecycle.sources import open_source, refuse_inside
 
 _SPARE_BYTES = 20_000_000
 
@@ -45,7 +45,7 @@ def export_survey(
         Counts of photos and boxes, the folder, and ``losses``: what the format cannot hold.
 
     Raises:
-        UsageError: unknown format, or the folder is not empty.
+        UsageError: unknown format, or the folder is not empty or lies inside the source.
         InputError: the source cannot be read.
     """
     if form not in FORMATS:
@@ -53,6 +53,7 @@ def export_survey(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("is not empty", where=f"--out {out}", cure="Give the name of a new folder")
     opened = open_source(context, source, progress=progress)
+    refuse_inside(opened, out)
     read = read_opened(opened, progress=progress, decode=False, **reading)
     labels, files = read.subject.labels, read.subject.photos
     names = {key: _name(key) for key in labels.photos}
