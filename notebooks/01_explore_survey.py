@@ -93,7 +93,7 @@ figures.examples(profile, report.read, photos.loc[rows, "photo"].tolist())
 
 # %%
 columns = ["width_px", "altitude_agl_m", "gsd_cm", "mean_luma", "contrast", "focus", "boxes", "cover_share"]
-photos[columns].describe().round(2)
+photos[columns].astype(float).describe().round(2)
 
 # %% [markdown]
 # The same by flight. A flight is the unit of nearly everything: light, ground, height and camera are shared within it
@@ -102,7 +102,7 @@ photos[columns].describe().round(2)
 # *Question.* Which flight is unlike the others? Remember its name; you will meet it again.
 
 # %%
-photos.groupby("flight", observed=True)[columns].median().round(2)
+photos.astype(dict.fromkeys(columns, float)).groupby("flight", observed=True)[columns].median().round(2)
 
 # %% [markdown]
 # ## What is labelled?
@@ -143,8 +143,9 @@ figures.box_sizes(profile, unit="cm")
 # *Exercise.* At which height would the median object of your rarest class shrink to 16 px?
 
 # %%
-sides = boxes.groupby("class_name", observed=True)[["box_side_px", "box_side_cm", "aspect"]].median()
-sides.assign(height_for_16_px_m=sides["box_side_px"] / 16 * photos["altitude_agl_m"].median()).round(1)
+sides = boxes.groupby("class_name", observed=True)[["box_side_px", "box_side_cm", "aspect"]].median().astype(float)
+height_m = float(photos["altitude_agl_m"].median())
+sides.assign(height_for_16_px_m=sides["box_side_px"] / 16 * height_m).round(1)
 
 # %% [markdown]
 # ## Where in the photograph?

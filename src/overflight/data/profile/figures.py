@@ -49,7 +49,7 @@ def class_balance(profile: Profile) -> Figure:
     axes.bar_label(bars, [f"{count:,} ({count / counts.sum():.1%})" for count in counts[order]], padding=3)
     axes.invert_yaxis()
     axes.set_xlabel("boxes")
-    axes.margins(x=0.18)
+    axes.margins(x=0.28)
     return figure
 
 
@@ -84,6 +84,9 @@ def box_sizes(profile: Profile, *, unit: str = "px") -> Figure:
         names.append("others")
     axes.hist(parts, edges.tolist(), stacked=True, label=names)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="x", which="minor", labelsize="small", rotation=45)
     axes.set_xlabel(f"side ({unit})")
     axes.set_ylabel("boxes")
     if unit == "px":
@@ -111,7 +114,7 @@ def flight_map(profile: Profile) -> Figure:
             mine = names == name
             if mine.any():
                 east_of = east[mine] - east.mean()
-                axes.plot(east_of, north[mine], ".-", color=f"C{colour % 10}", linewidth=0.6, markersize=7, label=name)
+                axes.plot(east_of, north[mine], ".", color=f"C{colour % 10}", markersize=8, label=name)
         axes.set_aspect("equal", adjustable="datalim")
         axes.set(title=site, xlabel="east (m)", ylabel="north (m)")
         if len(axes.lines) <= _MAX_LEGEND:
@@ -120,7 +123,7 @@ def flight_map(profile: Profile) -> Figure:
 
 
 def quality(profile: Profile, *, columns: Sequence[str] = QUALITY, catalogue: Catalogue | None = None) -> Figure:
-    """Distributions of measures of the photographs, stacked by flight; with the limits of the checks in red.
+    """Distributions of measures of the photographs, stacked by flight; limits near the values are drawn in red.
 
     Args:
         profile: Of the survey.
@@ -140,8 +143,11 @@ def quality(profile: Profile, *, columns: Sequence[str] = QUALITY, catalogue: Ca
             flights = [name for name in colours if (good & (names == name)).any()]
             parts = [values[good & (names == name)] for name in flights]
             axes.hist(parts, 24, stacked=True, color=[f"C{colours[name] % 10}" for name in flights], label=flights)
-        for code, limit in _LIMITS.get(column, ()) if catalogue is not None else ():
-            axes.axvline((catalogue or {})[code].limits[limit], color="red", linestyle="--", linewidth=1)
+        low, high = axes.get_xlim()
+        for code, name in _LIMITS.get(column, ()):
+            limit = catalogue[code].limits[name] if catalogue is not None else math.nan
+            if low - (high - low) <= limit <= high + (high - low):
+                axes.axvline(limit, color="red", linestyle="--", linewidth=1)
         axes.set_xlabel(column)
     if 1 < len(colours) <= _MAX_LEGEND:
         handles, labels = panels[0].get_legend_handles_labels()
@@ -192,7 +198,7 @@ def examples(
         captions: By key; name and flight by default.
         across: Pictures in a row.
     """
-    figure, panels = _figure(max(len(photos), 1), across=across, height=3.0)
+    figure, panels = _figure(max(len(photos), 1), across=across, height=2.6)
     from matplotlib.lines import Line2D
 
     flights = dict(zip(profile.photos["photo"].tolist(), profile.photos["flight"].tolist(), strict=True))

@@ -91,7 +91,13 @@ def copies(profile: Profile) -> Section:
     if not len(kinds):
         return Section("copies", "Photographs that repeat each other", "", ())
     pairs = [Bar(kind, (float(count),), f"{count:,}") for kind in KINDS if (count := int((kinds == kind).sum()))]
-    cards = [Card("Pairs", charts.bars(pairs))]
+    cards = [
+        Card(
+            "Photos that repeat an earlier one",
+            charts.bars(pairs),
+            "Each counts once per kind, with the one most like it.",
+        )
+    ]
     near = profile.neighbours["value"][kinds == "near-duplicate"]
     if len(near):
         chart = charts.histogram(near, unit="correlation of the two pictures", thing="pairs")
