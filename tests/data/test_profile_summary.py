@@ -11,7 +11,7 @@ from test_profile import known, read_of
 from label_subjects import photo
 from overflight.data.profile.measure import measure
 from overflight.data.profile.parquet import read_profile, read_summary, write_profile
-from overflight.data.profile.summary import QUANTILES, co_occurrence, distribution, heat_map
+from overflight.data.profile.summary import MOST_DESCRIBED, QUANTILES, co_occurrence, distribution, heat_map
 from overflight.data.profile.tables import GROUPS, boxes_frame, photos_frame
 from overflight.errors import InputError, ResourceError
 
@@ -175,3 +175,19 @@ def test_frames_know_names_and_order(profile):
     assert boxes["class_name"].tolist() == ["car", "bus", "bus", "car"]
     assert boxes["flight"].tolist() == ["a", "a", "a", "second"]
     assert photos_frame(profile)["altitude_band"].cat.ordered
+
+
+def test_classes_of_one_name_can_be_told_apart():
+    profile = measure(read_of([], {"a": photo((0, 0, 9, 9), (20, 20, 30, 30), classes=[0, 1])}, classes=("car", "car")))
+    assert boxes_frame(profile)["class_name"].tolist() == ["car", "car (1)"]
+
+
+def test_only_the_largest_of_very_many_flights_are_described():
+    keys = [f"{number}" for number in range(MOST_DESCRIBED + 21)]
+    flights = {key: f"flight {key}" for key in keys} | {keys[-1]: f"flight {keys[-2]}"}
+    profile = measure(read_of([known(key) for key in keys], flights=flights))
+    found = profile.summary["groups"]["flight"]
+    assert len(found) == MOST_DESCRIBED + 20
+    assert sum(bool(entry["features"]) for entry in found.values()) == MOST_DESCRIBED
+    assert found[f"flight {keys[-2]}"]["features"]
+    assert list(found)[:3] == ["flight 0", "flight 1", "flight 2"]

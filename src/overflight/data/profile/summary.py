@@ -9,7 +9,8 @@ Schema ``overflight.profile/1``::
     class_balance[]       name, boxes, share of boxes, photos, median_side_px, median_side_cm
     co_occurrence         photographs in which both classes are; the diagonal is photographs per class
     heat_map              32 x 32 counts of box centres, rows from the top
-    groups.G.NAME         photos, unusable, boxes, classes {}, features {X: {mean, quantiles}}; G as in GROUPS
+    groups.G.NAME         photos, unusable, boxes, classes {}, features {X: {mean, quantiles}}; G as in GROUPS;
+                          features only of the 500 flights or sites with most photographs
     alike                 same_file, near_duplicates, same_ground: photographs that repeat an earlier one
     crowding, borders     shares and medians over all boxes
 
@@ -41,6 +42,7 @@ from overflight.data.profile.tables import (
 SCHEMA = "overflight.profile/1"
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)
 HEAT_CELLS = 32
+MOST_DESCRIBED = 500
 
 # Fixed edges, so that two surveys have the same bins; others are between their own 0.5 % and 99.5 % quantiles.
 _RANGES: Mapping[str, tuple[float, float, int]] = {
@@ -182,6 +184,8 @@ def _group(profile: Profile, group: str) -> dict[str, Any]:
     per_class = table.reshape(-1, classes)
     rows = _runs(of_photo, len(names))
     features = {name: feature(photos, name) for name in PHOTO_FEATURES}
+    sizes = np.array([len(members) for members in rows])
+    described = set(np.argsort(-sizes, kind="stable")[:MOST_DESCRIBED].tolist())
     return {
         name: {
             "photos": len(rows[index]),
@@ -190,7 +194,7 @@ def _group(profile: Profile, group: str) -> dict[str, Any]:
             "classes": dict(zip(profile.classes, per_class[index].tolist(), strict=False)),
             "features": {
                 key: {"mean": _real(used.mean()), "quantiles": _quantiles(used, _GROUP_QUANTILES)}
-                for key, values in features.items()
+                for key, values in (features.items() if index in described else ())
                 if len(used := _finite(values[rows[index]]))
             },
         }

@@ -192,7 +192,11 @@ def boxes_frame(profile: Profile) -> DataFrame:
     of_photo = profile.boxes["photo_index"]
     frame.insert(0, "photo", profile.photos["photo"][of_photo])
     codes = profile.boxes["class_id"]
-    frame.insert(1, "class_name", pandas.Categorical.from_codes(codes, categories=list(profile.classes)))
+    names = [
+        name if profile.classes.index(name) == index else f"{name} ({index})"  # categories must differ
+        for index, name in enumerate(profile.classes)
+    ]
+    frame.insert(1, "class_name", pandas.Categorical.from_codes(codes, categories=names))
     photos = photos_frame(profile)
     for name in GROUPS:
         frame[name] = photos[name].array.take(of_photo)
