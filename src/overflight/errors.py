@@ -37,8 +37,10 @@ class OverflightError(Exception):
         self.cure = cure
 
     def __str__(self) -> str:
-        """``where: what. Cure.`` on one line."""
+        """``where: what. Cure.`` on one line; a list of problems has one line for each and the cure on the last."""
         head = f"{self.where}: {self.what}" if self.where else self.what
+        if head.endswith("\n"):
+            return f"{head}{self.cure}"
         return f"{head.rstrip('.')}. {self.cure}" if self.cure else head
 
 

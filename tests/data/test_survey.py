@@ -13,7 +13,7 @@ import pytest
 from factories import make_survey_source
 from overflight.data.checks.catalogue import load_catalogue
 from overflight.data.files import SourceFiles
-from overflight.data.findings import errors_of, warnings_of
+from overflight.data.findings import Finding, errors_of, refuse, warnings_of
 from overflight.data.manifest import load_manifest
 from overflight.data.survey import read_survey, write_survey
 from overflight.errors import InputError, ResourceError, UsageError
@@ -357,3 +357,15 @@ def test_published_orphan_labels_are_found(tmp_path):
     (tmp_path / "cars/classes.txt").write_text("car\ntruck\nbus\nminibus\ncyclist\n")
     warnings = warnings_of(read_survey(tmp_path / "cars", name="a").findings)
     assert [finding.code for finding in warnings].count("orphan-labels") == 13
+
+
+def test_a_list_of_problems_ends_with_the_cure_on_a_line_of_its_own():
+    findings = [Finding("error", "x", f"{name}.txt", "is wrong", "Mend it") for name in "ab"]
+    with pytest.raises(InputError) as caught:
+        refuse(findings, where="source", cure="Correct them")
+    assert str(caught.value).splitlines() == [
+        "source: 2 problems:",
+        "  a.txt: is wrong. Mend it",
+        "  b.txt: is wrong. Mend it",
+        "Correct them",
+    ]
