@@ -1,8 +1,10 @@
 """Where to cut a large photograph: overlapping tiles whose starts lie on a grid of 16 px.
 
 The grid is JPEG's coding block (16x16 for 4:2:0), so a lossless cut and a cut after decoding give the same tiles.
-Training and serving plan with this one function, so both see objects at the same scale. It knows sizes only, never
-pixels.
+Training and serving plan with this one function, so both see objects at the same scale. The last tile of a row or
+column reaches the photograph's edge by being up to 15 px longer, not by being shifted off the grid: the loader of
+training and the letterbox of serving fit any rectangle into the network's square (15 px of 640 are 2 % of scale),
+and a shifted start would cost the lossless cut. It knows sizes only, never pixels.
 """
 
 from __future__ import annotations
