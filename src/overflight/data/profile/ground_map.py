@@ -15,7 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from overflight.data.profile.charts import SERIES, number
-from overflight.imaging.geo import metres_per_degree
+from overflight.imaging.geo import MAX_LATITUDE_DEG, metres_per_degree
 
 WIDTH, HEIGHT = 560, 420
 _MARGIN = 34
@@ -44,11 +44,12 @@ def map_of(places: Sequence[Place]) -> Markup:
     """A map of places within some kilometres: north is up; scale bar, north arrow, footprints, points."""
     step = math.ceil(len(places) / _MAX_DRAWN) or 1
     drawn = places[::step]
-    middle = np.mean([place.lonlat_deg for place in drawn], axis=0)
-    per_degree = np.array(metres_per_degree(float(middle[1])))
+    origin = np.array(drawn[0].lonlat_deg)
+    latitude_deg = float(np.mean([place.lonlat_deg[1] for place in drawn]))
+    per_degree = np.array(metres_per_degree(float(np.clip(latitude_deg, -MAX_LATITUDE_DEG, MAX_LATITUDE_DEG))))
 
     def metres(lonlat_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-        apart = np.atleast_2d(lonlat_deg) - middle
+        apart = np.atleast_2d(lonlat_deg) - origin
         apart[:, 0] = (apart[:, 0] + 180) % 360 - 180  # the short way around the antimeridian
         return np.asarray(apart * per_degree, dtype=np.float64)
 
