@@ -78,12 +78,12 @@ class Altitude(Chance):
 
 
 class Sun(Chance):
-    """Light of another hour: exposure, contrast, gamma and colour temperature."""
+    """Light of another hour: exposure, contrast, gamma and colour temperature, of which 6500 K is neutral."""
 
     brightness: Annotated[tuple[_Change, _Change], _InOrder] = (-0.15, 0.15)
     contrast: Annotated[tuple[_Change, _Change], _InOrder] = (-0.15, 0.15)
     gamma: Annotated[tuple[_Gamma, _Gamma], _InOrder] = (0.8, 1.25)
-    temperature_k: Annotated[tuple[_Kelvin, _Kelvin], _InOrder] = (4500, 9000)
+    temperature_k: Annotated[tuple[_Kelvin, _Kelvin], _InOrder] = (5700, 7500)
 
 
 class Shadow(Chance):
