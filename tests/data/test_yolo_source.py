@@ -189,6 +189,29 @@ def test_two_photographs_cannot_share_a_label_file(tmp_path):
     assert labels.boxes_in == 1
 
 
+@pytest.mark.parametrize(
+    ("second", "content", "lines"),
+    [
+        pytest.param("images/a.txt", BOX * 2, 2, id="beside the photograph"),
+        pytest.param("images/a.txt", "", 0, id="beside the photograph, empty"),
+        pytest.param("labels/a.TXT", BOX, 1, id="another suffix"),
+    ],
+)
+def test_a_photograph_with_two_label_files_is_an_error_that_names_both(tmp_path, second, content, lines):
+    labels = read(make(tmp_path, {"images/a.jpg": b"", "labels/a.txt": BOX, second: content}))
+    (finding,) = labels.findings
+    assert (finding.code, finding.severity, finding.photo) == ("two-label-files", "error", "images/a.jpg")
+    assert "labels/a.txt" in finding.what
+    assert second in finding.what
+    assert labels.boxes_in == 1 + lines
+    assert labels.photos["images/a.jpg"].file == "labels/a.txt"
+
+
+def test_a_text_beside_the_photograph_that_is_no_label_file_is_none(tmp_path):
+    labels = read(make(tmp_path, {"images/a.jpg": b"", "labels/a.txt": BOX, "images/a.txt": "Taken at noon.\n"}))
+    assert labels.findings == ()
+
+
 def test_boxes_of_a_photograph_without_a_size_are_refused_together(tmp_path):
     files = make(tmp_path, {"images/a.jpg": b"", "images/b.jpg": b"", "labels/a.txt": BOX * 3, "labels/b.txt": BOX})
     labels = yolo.read(files, {"images/b.jpg": (10, 10)}, labels=yolo.sniff(files).labels)

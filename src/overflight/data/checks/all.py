@@ -75,6 +75,7 @@ READER_CODES: Mapping[str, str] = {
     "missing-photo": "readers of labels",
     "size-differs": "readers of labels",
     "shared-labels": "reader of YOLO",
+    "two-label-files": "reader of YOLO",
     "no-box": "readers of labels",
     "damaged": "readers of labels",
     "unreadable-photo": "readers of labels",

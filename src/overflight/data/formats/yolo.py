@@ -137,6 +137,10 @@ def _read(
         draft = _read_pairs(files, sizes, pairs=pairs, kind=kind, classes=len(classes))
     findings = [*class_findings, *draft.findings, *_missing(pairs)]
     refused = draft.refused
+    for key, photo in pairs.second.items():
+        two = _two_files(files, key, photo=photo, first=pairs.labels[photo])
+        findings.append(two.finding)
+        refused.append(two)
     for key in pairs.unpaired:
         orphan = _orphan(files, key, taken=pairs.labels)
         findings.append(orphan.finding)
@@ -220,6 +224,14 @@ def _missing(pairs: layout.Pairs) -> list[Finding]:
         what = f"shares its label file with {other} ({pairs.labels[other]})"
         found.append(Finding("error", "shared-labels", photo, what, "Rename one of the two", photo))
     return found
+
+
+def _two_files(files: SourceFiles, key: str, *, photo: str, first: str) -> RefusedBox:
+    """A second label file of one photograph: which of the two is right cannot be told, so its lines are refused."""
+    data, error = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
+    count = 0 if error is not None else text.count_lines(data)
+    what = f"{photo} has two label files: {first} and {key} ({_count(count, 'line')})"
+    return RefusedBox(Finding("error", "two-label-files", key, what, "Keep one of the two", photo), count)
 
 
 def _orphan(files: SourceFiles, key: str, *, taken: Mapping[str, str]) -> RefusedBox:

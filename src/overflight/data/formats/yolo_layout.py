@@ -7,8 +7,8 @@ photograph claims.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -34,39 +34,44 @@ class Pairs:
         labels: Key of the label file by photo key.
         missing: Where the label file of each photograph without one is expected, by photo key.
         shared: Photographs whose label file belongs to another one already: that one, by photo key.
+        second: Photograph of each label file that stands beside the one in ``labels``, by key of the file.
         unpaired: Text files that no photograph claims, sorted.
     """
 
     labels: dict[str, str]
     missing: dict[str, str]
     shared: dict[str, str]
+    second: dict[str, str]
     unpaired: tuple[str, ...]
 
 
-def pair(files: SourceFiles, labels: Iterable[str]) -> Pairs:
+def pair(files: SourceFiles, labels: Sequence[str]) -> Pairs:
     """Find the label file of each photograph among ``labels`` (keys)."""
-    by_stem: dict[str, str] = {}
-    for key in labels:
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(labels, key=lambda key: (not key.endswith(".txt"), key)):  # a.txt goes before a.TXT
         if key.lower().endswith(".txt"):
-            stem = key[:-4]
-            if stem not in by_stem or key.endswith(".txt"):
-                by_stem[stem] = key
+            by_stem[key[:-4]].append(key)
     has_root = any(key.startswith(f"{LABELS}/") for key in by_stem)
     found: dict[str, str] = {}
     missing: dict[str, str] = {}
     shared: dict[str, str] = {}
     owner: dict[str, str] = {}
+    candidates: dict[str, list[str]] = {}
     for photo in files.photos:
         stems = places(photo.key, has_root=has_root)
-        file = next((by_stem[stem] for stem in stems if stem in by_stem), None)
-        if file is None:
+        mine = [key for stem in stems for key in by_stem.get(stem, ())]
+        if not mine:
             missing[photo.key] = f"{stems[0]}.txt"
-        elif owner.setdefault(file, photo.key) != photo.key:
-            shared[photo.key] = owner[file]
+        elif owner.setdefault(mine[0], photo.key) != photo.key:
+            shared[photo.key] = owner[mine[0]]
         else:
-            found[photo.key] = file
-    unpaired = sorted(key for key in labels if key not in owner)
-    return Pairs(found, missing, shared, tuple(unpaired))
+            found[photo.key] = mine[0]
+            candidates[photo.key] = mine[1:]
+    second: dict[str, str] = {}
+    for photo_key, others in candidates.items():  # when each has its own: what is left is of nobody else
+        second |= {key: photo_key for key in others if key not in owner and key not in second}
+    unpaired = sorted(key for key in labels if key not in owner and key not in second)
+    return Pairs(found, missing, shared, second, tuple(unpaired))
 
 
 def places(photo_key: str, *, has_root: bool = True) -> list[str]:
@@ -90,7 +95,7 @@ def label_files(files: SourceFiles) -> tuple[str, ...]:
     found = list(pairs.labels.values())
     folders = {_folder(key) for key in found}
     peeked = 0
-    for key in pairs.unpaired:
+    for key in sorted([*pairs.second, *pairs.unpaired]):
         if PurePosixPath(key).name.lower() in _NOT_LABELS:
             continue
         look = ""
@@ -101,7 +106,7 @@ def label_files(files: SourceFiles) -> tuple[str, ...]:
         if look in {"detect", "obb", "segment"}:
             found.append(key)
             folders.add(_folder(key))
-        elif at_home and look != "list":
+        elif (at_home and look != "list") or (key in pairs.second and look == "empty"):
             found.append(key)
     return tuple(sorted(found))
 
