@@ -105,6 +105,23 @@ def test_the_grid_finds_what_all_pairs_find():
     assert all(footprint_overlap(footprints[pair.a], footprints[pair.b]) == pair.share for pair in pairs)
 
 
+def test_thousands_of_photographs_of_one_site_are_not_compared_each_with_each(monkeypatch):
+    random = np.random.default_rng(1)
+    square = np.array([[8, 50], [8.0005, 50], [8.0005, 50.0003], [8, 50.0003]])
+    footprints = {f"{index}": square + random.uniform(0, 4e-4, 2) for index in range(2000)}
+    counted = []
+
+    def overlap(one, other):
+        counted.append(1)
+        return footprint_overlap(one, other)
+
+    monkeypatch.setattr("overflight.data.ground_overlap.footprint_overlap", overlap)
+    keys = list(footprints)
+    pairs = ground_pairs([keys[::2], keys[1::2]], footprints, min_share=0.2)
+    assert [pair.b for pair in pairs] == keys[1::2]
+    assert len(counted) < 1200
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the real photographs are not here")
 def test_a_real_flight_with_overlap_cannot_be_split_by_photograph():
     files = find_files(SHARED / "metadata/brighton_dji_fc300s")

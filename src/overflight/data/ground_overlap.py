@@ -22,6 +22,7 @@ from overflight.imaging.geo import Points, metres_per_degree
 
 NEAREST = 50
 _CELLS_PER_SIDE = 30
+_FINER = 4
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def ground_pairs(
 ) -> list[GroundPair]:
     """For each photograph one of the groups before its own that shows the same ground, if there is one.
 
-    It is the nearest by the middles of the footprints that shares enough; the 50 nearest are tried.
+    It is one near by the middles of the footprints that shares enough: of one photograph per quarter of a usual
+    footprint the nearest, or else the nearest of all; the 50 nearest are tried.
 
     Args:
         groups: Keys that have no key in common: parts of a split.
@@ -63,33 +65,59 @@ def ground_pairs(
     keys = [key for group in groups for key in group if key in footprints]
     if not keys:
         return []
-    corners = _side_by_side(np.stack([footprints[key] for key in keys]))
-    low, high, middle = corners.min(axis=1), corners.max(axis=1), corners.mean(axis=1)
-    cell = _cell_size_deg(high - low, float(np.median(middle[:, 1])))
+    grid = _Grid(keys, np.stack([footprints[key] for key in keys]), min_share=min_share)
     index = {key: number for number, key in enumerate(keys)}
-    grid: dict[tuple[int, int], NDArray[np.int64]] = {}
     found = []
     for group in groups:
         mine = [index[key] for key in group if key in index]
+        found += [pair for j in mine if (pair := grid.partner(j)) is not None]
         for j in mine:
-            near = [grid[place] for place in _cells(low[j], high[j], cell) if place in grid]
-            if not near:
-                continue
-            i = np.unique(np.concatenate(near))
-            i = i[((low[i] <= high[j]) & (high[i] >= low[j])).all(axis=1)]
-            distance = np.hypot(*((middle[i] - middle[j]) / cell).T)
-            for other in i[np.argsort(distance, kind="stable")][:NEAREST]:
-                share = footprint_overlap(corners[other], corners[j])
-                if share >= min_share:
-                    found.append(GroundPair(keys[other], keys[j], share))
-                    break
-        new: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for j in mine:
-            for place in _cells(low[j], high[j], cell):
-                new[place].append(j)
-        for place, added in new.items():
-            grid[place] = np.concatenate([grid.get(place, np.zeros(0, dtype=np.int64)), np.array(added)])
+            grid.add(j)
     return found
+
+
+class _Grid:
+    """Photographs by the cells that their footprints touch, and one of them by each quarter of a cell."""
+
+    def __init__(self, keys: Sequence[str], corners: NDArray[np.float64], *, min_share: float) -> None:
+        self._keys = keys
+        self._min_share = min_share
+        self._corners = _side_by_side(corners)
+        self._low, self._high = self._corners.min(axis=1), self._corners.max(axis=1)
+        self._middle = self._corners.mean(axis=1)
+        self._cell = _cell_size_deg(self._high - self._low, float(np.median(self._middle[:, 1])))
+        self._quarters = np.floor(self._middle / self._cell * _FINER).astype(np.int64).tolist()
+        self._members: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._samples: dict[tuple[int, int], int] = {}
+
+    def add(self, j: int) -> None:
+        """From now on ``j`` can be found."""
+        x, y = self._quarters[j]
+        self._samples.setdefault((x, y), j)
+        for place in _cells(self._low[j], self._high[j], self._cell):
+            self._members[place].append(j)
+
+    def partner(self, j: int) -> GroundPair | None:
+        """One that shares enough with ``j``, if there is one."""
+        x, y = self._quarters[j]
+        around = [self._samples.get((x + right, y + up)) for right in (-1, 0, 1) for up in (-1, 0, 1)]
+        found = self._nearest(j, [i for i in around if i is not None])
+        if found is not None:
+            return found
+        cells = _cells(self._low[j], self._high[j], self._cell)
+        return self._nearest(j, sorted({i for place in cells for i in self._members.get(place, ())}))
+
+    def _nearest(self, j: int, candidates: Sequence[int]) -> GroundPair | None:
+        if not candidates:
+            return None
+        i = np.array(candidates, dtype=np.int64)
+        i = i[((self._low[i] <= self._high[j]) & (self._high[i] >= self._low[j])).all(axis=1)]
+        distance = np.hypot(*((self._middle[i] - self._middle[j]) / self._cell).T)
+        for other in i[np.argsort(distance, kind="stable")][:NEAREST]:
+            share = footprint_overlap(self._corners[other], self._corners[j])
+            if share >= self._min_share:
+                return GroundPair(self._keys[other], self._keys[j], share)
+        return None
 
 
 def _side_by_side(corners: NDArray[np.float64]) -> NDArray[np.float64]:
