@@ -94,6 +94,8 @@ def typical(profile: Profile, *, count: int = TYPICAL) -> list[Pick]:
     far = np.zeros(len(good))
     for column in _TYPICAL_BY:
         values = profile.photos[column][good].astype(np.float64)
+        if not np.isfinite(values).any():
+            continue
         middle = float(np.nanmedian(values))
         spread = float(np.nanmedian(np.abs(values - middle))) or 1.0
         far += np.nan_to_num(np.abs(values - middle) / spread, nan=10.0)

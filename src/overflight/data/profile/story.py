@@ -50,7 +50,9 @@ def head(profile: Profile) -> dict[str, str]:
 
 
 def stands_out(profile: Profile, *, errors: int = 0, warnings: int = 0) -> list[Remark]:
-    """What a person should know before training, most pressing first; never empty for a survey with photographs."""
+    """What a person should know before training, most pressing first."""
+    if not len(profile):
+        return [Remark("bad", "There are no photographs.")]
     found = [
         *_faults(profile, errors, warnings),
         *_classes(profile),
