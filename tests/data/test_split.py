@@ -1,6 +1,7 @@
 """Splits: whole flights only, the same seed gives the same split, cuts keep their distance."""
 
 import itertools
+import json
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -306,3 +307,18 @@ def test_the_balance_tells_photographs_classes_and_sizes():
     assert document["sizes"]["small"]["train"] == {"count": 96, "share": 0.6}
     assert document["classes"]["bus"]["train"] == {"count": 0, "share": 0.0}
     assert split_of(photos).balance.sizes is None
+
+
+def test_the_report_holds_shares_scores_and_what_joins():
+    photos = survey(("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2), ("f", 2))
+    report = split_of(photos, by="ground").report(["car", "bus"])
+    assert {name: found["score"] for name, found in report["leaks"].items()} == {
+        "train -> val": 0.0,
+        "train -> test": 0.0,
+        "val -> test": 0.0,
+    }
+    assert len(report["joined"]) == 3
+    assert report["balance"]["photos"]["train"]["count"] == 12
+    torn = next(split for seed in range(9) if (split := split_of(photos, seed=seed)).leaks().score)
+    assert torn.report(["car", "bus"])["leaks"]["train -> test"]["pairs"][0]["kind"] == "same-ground"
+    assert json.dumps(report, allow_nan=False)
