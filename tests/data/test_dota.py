@@ -1,5 +1,7 @@
 """DOTA: corners in pixels and in their order, headers are no boxes, nothing comes out empty."""
 
+from unicodedata import normalize
+
 import numpy as np
 import pytest
 
@@ -184,3 +186,10 @@ def test_what_dota_cannot_hold_is_said(tmp_path):
     written, photos, _ = write_and_read(dota, labels, tmp_path)
     assert written.losses == ("1 ignored region was left out", "1 box had its corners swapped")
     assert photos["a.jpg"].xyxy_px.tolist() == [[3, 3, 9, 9]]
+
+
+def test_an_accent_that_is_written_in_the_other_way_is_the_same_name(tmp_path):
+    apart, as_one = normalize("NFD", "Mühle"), normalize("NFC", "Mühle")
+    labels = read(tmp_path, UPRIGHT, **{f"labelTxt/{apart}.txt": TILTED, f"images/{as_one}.png": None})
+    assert len(labels.photos[f"images/{as_one}.png"]) == 1
+    assert not labels.absent

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -171,6 +172,25 @@ def test_a_name_that_differs_by_a_space_is_pointed_out(tmp_path):
     assert codes(labels) == [("missing-labels", "images/DJI 1.jpg"), ("name-differs", "labels/dji1.txt")]
     assert refusals(labels) == [("name-differs", "labels/dji1.txt", 1)]
     assert any("labels/DJI 1.txt" in finding.cure for finding in labels.findings)
+
+
+NFC, NFD = normalize("NFC", "Mühle"), normalize("NFD", "Mühle")
+
+
+@pytest.mark.parametrize(("photo", "label"), [pytest.param(NFC, NFD, id="apart"), pytest.param(NFD, NFC, id="as one")])
+def test_the_two_ways_to_write_an_accent_are_one_name(tmp_path, photo, label):
+    labels = read(make(tmp_path, {f"images/{photo}.jpg": b"", f"labels/{label}.txt": BOX}))
+    assert labels.findings == ()
+    assert len(labels.photos[f"images/{photo}.jpg"]) == 1
+
+
+def test_photographs_that_differ_only_so_keep_their_own_labels(tmp_path):
+    files = {f"images/{name}.jpg": b"" for name in (NFC, NFD)}
+    labels = read(make(tmp_path, {**files, f"labels/{NFC}.txt": BOX, f"labels/{NFD}.txt": BOX * 2}))
+    assert {key: len(found) for key, found in labels.photos.items()} == {
+        f"images/{NFC}.jpg": 1,
+        f"images/{NFD}.jpg": 2,
+    }
 
 
 def test_a_photograph_without_labels_says_where_they_are_expected(tmp_path):

@@ -105,10 +105,10 @@ class SourceFiles:
             found = self._by_key.get(shorter) or self._by_name.get(shorter)
         if found is not None:
             return found
-        alike = self._by_file_name.get(_composed(parts[-1]), ())
+        alike = self._by_file_name.get(composed(parts[-1]), ())
         if len(alike) > 1:
-            ending = f"/{_composed(plain)}"
-            alike = [photo for photo in alike if f"/{_composed(photo.key)}".endswith(ending)]
+            ending = f"/{composed(plain)}"
+            alike = [photo for photo in alike if f"/{composed(photo.key)}".endswith(ending)]
         return alike[0] if len(alike) == 1 else None
 
     def similar(self, name: str) -> PhotoFile | None:
@@ -254,11 +254,11 @@ def _plain(name: str) -> str | None:
 
 
 def _loose(file_name: str) -> str:
-    return "".join(_composed(PurePosixPath(file_name).stem).casefold().split())
+    return "".join(composed(PurePosixPath(file_name).stem).casefold().split())
 
 
-def _composed(name: str) -> str:
-    """``name`` with each accent and its letter as one character (Unicode NFC)."""
+def composed(name: str) -> str:
+    """``name`` with each accent and its letter as one character (Unicode NFC): macOS writes them apart."""
     return name if name.isascii() else normalize("NFC", name)
 
 
@@ -266,5 +266,5 @@ def _grouped(photos: tuple[PhotoFile, ...], *, loose: bool) -> dict[str, list[Ph
     groups: dict[str, list[PhotoFile]] = defaultdict(list)
     for photo in photos:
         file_name = PurePosixPath(photo.key).name
-        groups[_loose(file_name) if loose else _composed(file_name)].append(photo)
+        groups[_loose(file_name) if loose else composed(file_name)].append(photo)
     return groups

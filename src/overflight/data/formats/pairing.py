@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from overflight.data.files import PhotoFile, SourceFiles
+from overflight.data.files import PhotoFile, SourceFiles, composed
 from overflight.data.formats.entries import counted, lines_of
 
 HEAD_BYTES = 65_536
@@ -45,6 +45,7 @@ class Pairs:
         """The photographs that the label file ``key`` can belong to; more than one when it cannot be told.
 
         Tried in this order: the whole name (``a.jpg.txt``), the name without suffix in the same folder, then in any.
+        The two ways in which Unicode writes an accent are one name, unless photographs differ by just that.
         """
         path = self.path_of(key)
         file = PurePosixPath(path).name
@@ -54,9 +55,9 @@ class Pairs:
             (self._by_file_name, file),
             (self._by_file_stem, file),
         ):
-            found = index.get(wanted)
+            found = index.get(composed(wanted))
             if found:
-                return tuple(found)
+                return tuple(found if len(found) == 1 else _written_like(found, wanted))
         return ()
 
     @cached_property
@@ -179,5 +180,10 @@ def _without_suffix(path: str) -> str:
 def _grouped(photos: tuple[PhotoFile, ...], by: Callable[[PhotoFile], str]) -> dict[str, list[PhotoFile]]:
     groups: dict[str, list[PhotoFile]] = defaultdict(list)
     for photo in photos:
-        groups[by(photo)].append(photo)
+        groups[composed(by(photo))].append(photo)
     return groups
+
+
+def _written_like(photos: list[PhotoFile], wanted: str) -> list[PhotoFile]:
+    """Those whose names hold ``wanted`` accent by accent as written; all of them when there is none."""
+    return [photo for photo in photos if wanted in photo.name] or photos

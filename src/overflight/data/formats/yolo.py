@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from overflight.data.files import SourceFiles
+from overflight.data.files import SourceFiles, composed
 from overflight.data.findings import Finding, Severity
 from overflight.data.formats import yolo_layout as layout
 from overflight.data.formats import yolo_text as text
@@ -221,7 +221,9 @@ def _missing(pairs: layout.Pairs) -> list[Finding]:
         cure = f"Add {key}; an empty file means that there is nothing to see"
         found.append(Finding("error", "missing-labels", photo, "has no label file", cure, photo))
     for photo, other in pairs.shared.items():
-        what = f"shares its label file with {other} ({pairs.labels[other]})"
+        alike = composed(photo) == composed(other)  # two names that look the same would explain nothing
+        whom = "a photograph whose name differs only in how its accents are encoded" if alike else other
+        what = f"shares its label file with {whom} ({pairs.labels[other]})"
         found.append(Finding("error", "shared-labels", photo, what, "Rename one of the two", photo))
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from overflight.data.files import IMAGE_FOLDERS, OTHER_SUFFIXES, PHOTO_SUFFIXES, SourceFiles
+from overflight.data.files import IMAGE_FOLDERS, OTHER_SUFFIXES, PHOTO_SUFFIXES, SourceFiles, composed
 from overflight.data.formats.yolo_names import is_class_file
 from overflight.data.formats.yolo_text import is_polygon
 from overflight.errors import InputError
@@ -46,11 +46,14 @@ class Pairs:
 
 
 def pair(files: SourceFiles, labels: Sequence[str]) -> Pairs:
-    """Find the label file of each photograph among ``labels`` (keys)."""
+    """Find the label file of each photograph among ``labels`` (keys).
+
+    The two ways in which Unicode writes an accent are one name, and the way of the photograph goes first.
+    """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for key in sorted(labels, key=lambda key: (not key.endswith(".txt"), key)):  # a.txt goes before a.TXT
         if key.lower().endswith(".txt"):
-            by_stem[key[:-4]].append(key)
+            by_stem[composed(key[:-4])].append(key)
     has_root = any(key.startswith(f"{LABELS}/") for key in by_stem)
     found: dict[str, str] = {}
     missing: dict[str, str] = {}
@@ -59,7 +62,9 @@ def pair(files: SourceFiles, labels: Sequence[str]) -> Pairs:
     candidates: dict[str, list[str]] = {}
     for photo in files.photos:
         stems = places(photo.key, has_root=has_root)
-        mine = [key for stem in stems for key in by_stem.get(stem, ())]
+        mine = [key for stem in stems for key in by_stem.get(composed(stem), ())]
+        if not photo.key.isascii():
+            mine.sort(key=lambda key, stems=stems: key[:-4] not in stems)  # stable: places keep their order
         if not mine:
             missing[photo.key] = f"{stems[0]}.txt"
         elif owner.setdefault(mine[0], photo.key) != photo.key:
