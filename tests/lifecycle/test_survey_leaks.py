@@ -103,7 +103,7 @@ def test_what_cannot_be_compared_is_said_with_a_cure(context, source, tmp_path):
     bare = make_survey_source(tmp_path / "bare", flights=2, photos=1, size_wh=(160, 120))
     lists = (source / "train.txt", source / "test.txt")
     for call, what, kind in (
-        ((bare,), "has no split to measure", UsageError),
+        ((bare,), "has no split to measure: no part .*val is the same as train", UsageError),
         ((lists[0],), "is one list", UsageError),
         ((lists[0], source), "a list and a source", UsageError),
     ):

@@ -60,9 +60,8 @@ def leaks(
         click.echo(f"note: {note}", err=True)
     for report in found.reports:
         facts = {
-            f"photos of {report.a}": report.photos[0],
-            f"photos of {report.b}": report.photos[1],
-            "leaking": report.leaking,
+            "photos": f"{report.photos[0]} to learn from, {report.photos[1]} to test on",
+            "leaking": f"{report.leaking} of {report.photos[1]}",
             "score": f"{report.score:.1%}",
         }
         click.echo()

@@ -146,7 +146,7 @@ class LeakReport:
                 "kind": kind,
                 "leaking": count,
                 "share": f"{count / max(1, self.photos[1]):.1%}",
-                "could_be_judged": f"{self.judged[kind][0]} of {self.photos[1]}",
+                "could_be_judged": f"{self.judged[kind][0] if self.judged[kind][1] else 0} of {self.photos[1]}",
                 "worst": str(next((pair for pair in self.pairs if pair.kind == kind), "")),
             }
             for kind, count in self.counts().items()

@@ -176,8 +176,9 @@ def _of_parts(title: str, source: _Source, options: LeakOptions, progress: Progr
     given = find_split(source.files, lists=options.lists)
     if len(given.parts) < len(("train", "test")):
         named = f"only {', '.join(given.parts)}" if given.parts else "no part"
+        why = "".join(f"; {finding.where}: {finding.what}" for finding in given.findings[:1])
         cure = "Name the parts: --split train.txt --split test.txt (one photo per line)"
-        raise UsageError(f"has no split to measure: {named} with photos that are there", where=title, cure=cure)
+        raise UsageError(f"has no split to measure: {named} with photos that are there{why}", where=title, cure=cure)
     keys = [photo.key for photo in source.files.photos if any(photo.key in found for found in _sets(given))]
     facts = source.facts(keys, options, progress)
     flights = {} if source.records is not None else _flights_of([(source, facts)], options.flights)[0]
