@@ -1,5 +1,6 @@
 """Whole sources with YOLO labels: every layout, every line counted, the short way as strict as the long one."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from unicodedata import normalize
@@ -13,6 +14,7 @@ from overflight.data.files import find_files
 from overflight.data.formats import yolo, yolo_text
 from overflight.data.formats.labels import LabelSet, PhotoLabels, upright_corners
 from overflight.data.formats.yolo_names import find_class_names
+from overflight.data.quarantine import named_only
 from overflight.errors import InputError
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
@@ -238,6 +240,24 @@ def test_boxes_of_a_photograph_without_a_size_are_refused_together(tmp_path):
     assert refusals(labels) == [("unreadable-photo", "labels/a.txt", 3)]
     assert labels.refused[0].finding.photo == "images/a.jpg"
     assert labels.boxes_in == 4
+
+
+@pytest.mark.parametrize("kind", ["another format", "link", "pipe"])
+def test_labels_of_a_photograph_that_cannot_be_taken_belong_to_it(tmp_path, kind):
+    odd = tmp_path / f"images/b.{'bmp' if kind == 'another format' else 'jpg'}"
+    make(tmp_path, {"images/a.jpg": b"", "labels/a.txt": BOX, "labels/b.txt": BOX * 2})
+    if kind == "another format":
+        odd.write_bytes(b"")
+    elif kind == "link":
+        odd.symlink_to("/nowhere/b.jpg")
+    else:
+        os.mkfifo(odd)
+    labels = read(find_files(tmp_path))
+    assert labels.findings == ()
+    assert refusals(labels) == [("unreadable-photo", "labels/b.txt", 2)]
+    assert labels.refused[0].finding.photo == odd.relative_to(tmp_path).as_posix()
+    assert named_only(labels) == 0  # the photograph is there: nothing is only named
+    assert labels.boxes_in == 3
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     keys = layout.label_files(files)
     if not keys:
         return None
-    claimed = layout.pair(files, keys).labels
-    mine = set(claimed.values())
-    ordered = [*(key for key in keys if key in mine), *(key for key in keys if key not in mine)]
+    pairs = layout.pair(files, keys)
+    claimed = {*pairs.labels.values(), *pairs.unusable}
+    ordered = sorted(keys, key=lambda key: key not in claimed)
     seen = list(layout.samples(files, ordered))
     kinds = Counter(kind for _, kind in seen if kind in text.FORMS)
     if seen and not kinds:
@@ -137,6 +137,9 @@ def _read(
         draft = _read_pairs(files, sizes, pairs=pairs, kind=kind, classes=len(classes))
     findings = [*class_findings, *draft.findings, *_missing(pairs)]
     refused = draft.refused
+    for key, photo in pairs.unusable.items():  # the search for files has said why: counted once
+        data, _ = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
+        _refuse_all(draft, data, key=key, photo=photo)
     for key, photo in pairs.second.items():
         two = _two_files(files, key, photo=photo, first=pairs.labels[photo])
         findings.append(two.finding)
@@ -211,7 +214,8 @@ def _refuse_all(draft: _Draft, data: bytes, *, key: str, photo: str) -> None:
     count = text.count_lines(data)
     if count:
         what = f"{_count(count, 'line')} without a size: the photo cannot be read"
-        finding = Finding("error", "unreadable-photo", key, what, "Copy the photograph again from the card", photo)
+        cure = "Bring the photograph as a JPEG, PNG or TIFF file that can be opened"
+        finding = Finding("error", "unreadable-photo", key, what, cure, photo)
         draft.refused.append(RefusedBox(finding, count))
 
 

@@ -35,6 +35,7 @@ class Pairs:
         missing: Where the label file of each photograph without one is expected, by photo key.
         shared: Photographs whose label file belongs to another one already: that one, by photo key.
         second: Photograph of each label file that stands beside the one in ``labels``, by key of the file.
+        unusable: Photograph that is there and cannot be taken (another format, a link, a pipe), by key of the file.
         unpaired: Text files that no photograph claims, sorted.
     """
 
@@ -42,6 +43,7 @@ class Pairs:
     missing: dict[str, str]
     shared: dict[str, str]
     second: dict[str, str]
+    unusable: dict[str, str]
     unpaired: tuple[str, ...]
 
 
@@ -75,8 +77,13 @@ def pair(files: SourceFiles, labels: Sequence[str]) -> Pairs:
     second: dict[str, str] = {}
     for photo_key, others in candidates.items():  # when each has its own: what is left is of nobody else
         second |= {key: photo_key for key in others if key not in owner and key not in second}
-    unpaired = sorted(key for key in labels if key not in owner and key not in second)
-    return Pairs(found, missing, shared, second, tuple(unpaired))
+    unusable: dict[str, str] = {}
+    for photo in files.unusable.photos:
+        stems = places(photo.key, has_root=has_root)
+        mine = [key for stem in stems for key in by_stem.get(composed(stem), ())]
+        unusable |= {key: photo.key for key in mine if key not in owner and key not in second and key not in unusable}
+    unpaired = sorted(key for key in labels if not (key in owner or key in second or key in unusable))
+    return Pairs(found, missing, shared, second, unusable, tuple(unpaired))
 
 
 def places(photo_key: str, *, has_root: bool = True) -> list[str]:
@@ -97,7 +104,7 @@ def label_files(files: SourceFiles) -> tuple[str, ...]:
     """
     texts = [key for key in files.others if key.lower().endswith(".txt") and not is_class_file(key)]
     pairs = pair(files, texts)
-    found = list(pairs.labels.values())
+    found = [*pairs.labels.values(), *pairs.unusable]
     folders = {_folder(key) for key in found}
     peeked = 0
     for key in sorted([*pairs.second, *pairs.unpaired]):
