@@ -203,6 +203,13 @@ def test_many_unreadable_photos_are_counted(tmp_path):
         cut_all(tasks, tmp_path / "j")
 
 
+def test_a_photo_that_was_exchanged_for_one_of_another_size_is_named(tmp_path):
+    task = task_in(tmp_path)
+    cv2.imwrite(str(task.photo), np.zeros((210, 300, 3), np.uint8))
+    with pytest.raises(InputError, match=r"p0\.png: is 300x210 px, not 300x200 px as it was"):
+        cut_all([task], tmp_path / "j")
+
+
 def test_a_full_disk_stops_the_run_which_goes_on_later(tmp_path, monkeypatch):
     tasks, journal = tasks_in(tmp_path, count=4), tmp_path / Shard().journal
     write = tile_cut.write_into

@@ -1,6 +1,7 @@
 """Parts of photographs: by rows or from the whole, the pixels are those of the codec."""
 
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -152,6 +153,17 @@ def test_damage_is_said_whichever_way_it_is_read(name, banded_from_px):
         data[400:5000] = b"\xff" * 4600
     with pytest.raises(ImageFault, match=r"p: unreadable image"):
         list(windows(bytes(data), [Tile(0, 0, 90, 170)], where="p", banded_from_px=banded_from_px))
+
+
+def test_a_png_that_holds_more_than_its_picture_ends_with_it():
+    import zlib
+
+    data = FILES["png"]()
+    found = png_rows(data)
+    packed = zlib.compress(zlib.decompress(b"".join(data[a:b] for a, b in found.places)) + bytes(10_000_000))
+    longer = replace(found, places=((0, len(packed)),))
+    assert [len(band) for band in png_bands(packed, longer, rows=17)] == [17] * 10
+    assert [len(band) for band in png_bands(packed, longer, rows=40)] == [40, 40, 40, 40, 10]
 
 
 def test_a_part_outside_is_refused():

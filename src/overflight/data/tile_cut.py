@@ -106,7 +106,8 @@ def cut_photo(task: CutTask, *, buffer: NDArray[np.uint8] | None = None) -> Reco
     digests = [""] * len(plans)
     data = _read(task.photo)
     with explained_disk(task.images), _opened(task.images) as images, _opened(task.labels) as labels:
-        for number, pixels in windows(data, [plan.tile for plan in plans], where=str(task.photo), buffer=buffer):
+        parts = [plan.tile for plan in plans]
+        for number, pixels in windows(data, parts, where=str(task.photo), size_wh=task.size_wh, buffer=buffer):
             plan = plans[number]
             encoded = _encoded(pixels, plan, quality=task.rules.jpeg_quality)
             digests[number] = hashlib.sha256(encoded).hexdigest()

@@ -7,11 +7,12 @@ the run. Nothing depends on the order in which photographs are done or on who cu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -131,9 +132,10 @@ def cut_all(
     done = cut = 0
     faults: list[str] = []
     try:
-        with explained_disk(journal), journal.open("ab") as lines:
+        outcomes = contextlib.closing(_outcomes(tasks, known, workers))
+        with explained_disk(journal), journal.open("ab") as lines, outcomes as found:
             _end_torn_line(journal, lines.write)
-            for outcome in _outcomes(tasks, known, workers):
+            for outcome in found:
                 done += 1
                 if outcome.fault:
                     faults.append(outcome.fault)
@@ -190,7 +192,7 @@ class _Outcome:
 _Chunk = Iterable[tuple[CutTask, Record | None]]
 
 
-def _outcomes(tasks: Sequence[CutTask], known: Journals, workers: int) -> Iterator[_Outcome]:
+def _outcomes(tasks: Sequence[CutTask], known: Journals, workers: int) -> Generator[_Outcome, None, None]:
     ordinary = [task for task in tasks if task.pixels < _MOSAIC_FROM_PIXELS]
     mosaics = [task for task in tasks if task.pixels >= _MOSAIC_FROM_PIXELS]
     largest = max((3 * task.pixels + _file_bytes(task.photo) for task in mosaics), default=1)

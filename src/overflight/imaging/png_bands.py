@@ -99,15 +99,17 @@ def _inflated(data: bytes, found: PngRows, *, rows: int, where: str) -> Iterator
     stream, held = zlib.decompressobj(), bytearray()
     try:
         for piece in _pieces(data, found):
+            if left <= 0 and held:  # more than the picture holds: of no use, and perhaps without end
+                return
             held += stream.decompress(piece)
-            while len(held) >= rows * line:
+            while len(held) >= rows * line <= left:
                 yield bytes(held[: rows * line])
                 left -= rows * line
                 del held[: rows * line]
         held += stream.flush()
     except zlib.error as error:
         raise _damaged(where) from error
-    if not stream.eof or len(held) < left:
+    if len(held) < left or not (stream.eof or held):
         raise _damaged(where)
     if left > 0:
         yield bytes(held[:left])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overflight.imaging.codecs import decode_stored, shift_to_8_bits, upright
-from overflight.imaging.header import MAX_PIXELS, Header, read_header
+from overflight.imaging.header import MAX_PIXELS, Header, ImageFault, read_header
 from overflight.imaging.png_bands import png_bands, png_rows
 from overflight.imaging.tiff_bands import tiff_bands
 from overflight.imaging.tiles import Tile
@@ -33,6 +33,7 @@ def windows(
     parts: Sequence[Tile],
     *,
     where: str = "",
+    size_wh: tuple[int, int] | None = None,
     buffer: NDArray[np.uint8] | None = None,
     banded_from_px: int = BANDED_FROM_PX,
     max_pixels: int = MAX_PIXELS,
@@ -45,15 +46,19 @@ def windows(
         data: The whole file.
         parts: Rectangles of the upright photograph, within it.
         where: Name for messages.
+        size_wh: Columns and rows, upright, that the parts were planned for.
         buffer: Memory that a plain JPEG may be decoded into.
         banded_from_px: Pictures of more pixels are decoded by rows where possible.
         max_pixels: Refuse larger pictures.
 
     Raises:
-        ImageFault: the file cannot be read; parts may have been handed out by then.
+        ImageFault: the file cannot be read, or has another size; parts may have been handed out by then.
         ValueError: a part is not within the photograph.
     """
     header = read_header(data, where=where, max_pixels=max_pixels)
+    if size_wh is not None and size_wh != (header.width_px, header.height_px):
+        what = f"is {header.width_px}x{header.height_px} px, not {size_wh[0]}x{size_wh[1]} px as it was"
+        raise ImageFault(what, where=where, cure="Add the survey again: the photograph was changed")
     if any(p.x0 < 0 or p.y0 < 0 or p.x1 > header.width_px or p.y1 > header.height_px for p in parts):
         raise ValueError(f"{where}: a part lies outside of {header.width_px}x{header.height_px} px")
     stored = [_as_stored(part, header) for part in parts]
