@@ -211,15 +211,14 @@ def same_labels(ours: Path, theirs: Path, tasks: Sequence[CutTask]) -> None:
 
 
 def _print(found: dict[str, list[tuple[float, float]]]) -> None:
-    ours = [name for name in found if name.startswith("ours")][-1]
-    best = statistics.median(wall for wall, _ in found[ours])
+    ours = found[[name for name in found if name.startswith("ours")][-1]]
     for name, seconds in found.items():
         walls, cpus = [wall for wall, _ in seconds], [cpu for _, cpu in seconds]
-        middle, cpu = statistics.median(walls), statistics.median(cpus)
+        ratios = [wall / mine for (wall, _), (mine, _) in zip(seconds, ours, strict=True)]
         print(
-            f"{name:20} {1 / middle:6.2f} photos/s (median; {1 / max(walls):.2f} to {1 / min(walls):.2f}), "
-            f"{1 / cpu:6.2f} photos/s and core by processor time (best {1 / min(cpus):.2f}), "
-            f"{middle / best:6.1f} x the time of ours with all cores",
+            f"{name:20} {1 / statistics.median(walls):6.2f} photos/s ({1 / max(walls):.2f} to {1 / min(walls):.2f}), "
+            f"{1 / statistics.median(cpus):6.2f} a second of processor time (best {1 / min(cpus):.2f}), time of ours "
+            f"with all cores x {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}, round by round)",
             flush=True,
         )
     print(f"load average {os.getloadavg()[0]:.1f}, {cores()} cores")
