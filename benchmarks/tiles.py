@@ -217,8 +217,8 @@ def _print(found: dict[str, list[tuple[float, float]]]) -> None:
         ratios = [wall / mine for (wall, _), (mine, _) in zip(seconds, ours, strict=True)]
         print(
             f"{name:20} {1 / statistics.median(walls):6.2f} photos/s ({1 / max(walls):.2f} to {1 / min(walls):.2f}), "
-            f"{1 / statistics.median(cpus):6.2f} a second of processor time (best {1 / min(cpus):.2f}), time of ours "
-            f"with all cores x {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}, round by round)",
+            f"{1 / statistics.median(cpus):6.2f} a second of processor time (best {1 / min(cpus):.2f}), time of "
+            f"ours with all cores x {statistics.median(ratios):.1f} (by round {min(ratios):.1f} to {max(ratios):.1f})",
             flush=True,
         )
     print(f"load average {os.getloadavg()[0]:.1f}, {cores()} cores")
