@@ -219,3 +219,19 @@ def test_folders_given_choose_among_photographs_of_one_name():
     assert files.resolve("f2\\a.jpg").key == "photos/f2/a.jpg"
     assert files.resolve("2/a.jpg") is None
     assert files.resolve("a.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param("f/A.jpg", "f/a.jpg", id="case"),
+        pytest.param("f/a.JPG", "f/a.jpg", id="case of the suffix"),
+        pytest.param("M\u00fchle.jpg", "Mu\u0308hle.jpg", id="accents"),
+    ],
+)
+def test_photographs_that_some_disks_take_for_one_are_a_warning(tmp_path, first, second):
+    files = find_files(folder(tmp_path, first, second, "g/a.jpg"))
+    ((severity, code, _),) = codes(files)
+    assert (severity, code) == ("warning", "names-alike")
+    assert "Windows" in files.findings[0].cure
+    assert len(files.photos) == 3

@@ -1,15 +1,19 @@
 """A source is a folder, a prefix in S3 or a stored survey; all end as a folder that is only read."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from factories import make_survey_source
+from overflight.account.mirror import Remark
 from overflight.account.objects import upload_folder
 from overflight.errors import InputError, NotFoundError
+from overflight.lifecycle import sources
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Silent
 from overflight.lifecycle.sources import open_source
+from overflight.lifecycle.survey_checks import CheckOptions, check_survey
 from overflight.lifecycle.surveys import add_survey
 from overflight.settings import Settings
 
@@ -46,6 +50,29 @@ def test_a_prefix_in_s3_becomes_the_same_files_and_stays_as_it_is(context, sourc
     assert contents(opened.folder) == contents(source)
     assert (opened.kind, opened.name, opened.findings) == ("raw", "harbour", ())
     assert s3.list_objects_v2(Bucket=bucket)["Contents"] == before
+
+
+def test_what_a_copy_from_s3_leaves_open_reaches_the_person(context, source, monkeypatch):
+    s3, bucket = context.client("s3"), "drone-photos"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": context.settings.region})
+    upload_folder(s3, source, bucket, "f")
+    s3.put_object(Bucket=bucket, Key="f/Notes.md", Body=b"1")
+    s3.put_object(Bucket=bucket, Key="f/notes.md", Body=b"2")
+    whole = sources.mirror
+
+    def without_checksums(*given, **options):
+        found = whole(*given, **options)
+        return replace(found, unverified=tuple(Remark(f"f/{number}.jpg", "no checksum") for number in range(5)))
+
+    monkeypatch.setattr(sources, "mirror", without_checksums)
+    checked = check_survey(context, f"s3://{bucket}/f", options=CheckOptions(), out=None, progress=Silent())
+    (finding,) = [finding for finding in checked.report.findings if finding.code == "names-alike"]
+    assert (finding.severity, finding.where) == ("warning", f"s3://{bucket}/f/notes.md")
+    note = "5 of 11 files were compared with S3 by size and ETag only"
+    assert any(note in sentence and "and 2 more" in sentence for sentence in checked.sentences())
+    version = add_survey(context, f"s3://{bucket}/f", name="docks", progress=Silent())
+    assert any("notes.md" in warning for warning in version.warnings)
+    assert any(note in sentence for sentence in version.sentences)
 
 
 def test_a_stored_survey_is_found_by_name_and_its_photos_are_left_where_they_are_when_not_needed(context, source):

@@ -26,6 +26,7 @@ OTHER_SUFFIXES = frozenset(
 IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
 MAX_LABEL_BYTES = 2_000_000_000
 MAX_FOLDERS = 50
+ALIKE_CURE = "Rename one of the two: on Windows and on most disks of macOS one takes the place of the other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class SourceFiles:
         root: The folder, links resolved.
         photos: Sorted by key.
         others: Keys of all other visible files, sorted: where labels may be.
-        findings: Links out of the folder, formats that cannot be read, two photographs with one name.
+        findings: Links out of the folder, formats that cannot be read, two photographs with one name or nearly so.
     """
 
     root: Path
@@ -155,6 +156,7 @@ def find_files(root: Path) -> SourceFiles:
     photos: list[PhotoFile] = []
     others: list[str] = []
     named: dict[str, str] = {}
+    alike: dict[str, str] = {}
     for key in _walk(root, findings):
         suffix = splitext(key)[1].lower()
         if suffix in OTHER_SUFFIXES:
@@ -165,6 +167,10 @@ def find_files(root: Path) -> SourceFiles:
             if named.setdefault(name, key) != key:
                 what = f"would have the same name in the survey as {named[name]} ({name})"
                 findings.append(Finding("error", "same-name", key, what, "Rename one of the two", key))
+            folded = composed(name).casefold()
+            if (first := alike.setdefault(folded, name)) != name:
+                what = f"has the name of {first}, but for upper and lower case or the form of accents"
+                findings.append(Finding("warning", "names-alike", key, what, ALIKE_CURE, key))
             photos.append(PhotoFile(key, key if name == key else name))
         else:
             others.append(key)

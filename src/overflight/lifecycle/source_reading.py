@@ -64,7 +64,7 @@ def check_opened(
     """All checks over a source, decoded; raises as :func:`read_opened`."""
     if opened.kind == "stored":
         _refuse_options(opened, form=form, labels=labels, flights=flights, lists=lists)
-        return check_survey(
+        report = check_survey(
             opened.folder,
             catalogue=catalogue,
             split_by=split_by,
@@ -72,20 +72,22 @@ def check_opened(
             workers=workers,
             progress=_told(progress),
         )
-    report = check_source(
-        opened.folder,
-        name=opened.name,
-        catalogue=catalogue,
-        format=form,
-        labels=labels,
-        flights=flights,
-        split_lists=lists,
-        split_by=split_by,
-        train_scale=train_scale,
-        workers=workers,
-        progress=_told(progress),
-    )
-    return replace(report, findings=(*by_catalogue(opened.findings, catalogue), *report.findings))
+    else:
+        report = check_source(
+            opened.folder,
+            name=opened.name,
+            catalogue=catalogue,
+            format=form,
+            labels=labels,
+            flights=flights,
+            split_lists=lists,
+            split_by=split_by,
+            train_scale=train_scale,
+            workers=workers,
+            progress=_told(progress),
+        )
+    read = replace(report.read, notes=(*report.read.notes, *opened.notes))
+    return replace(report, findings=(*by_catalogue(opened.findings, catalogue), *report.findings), read=read)
 
 
 def _refuse_options(opened: OpenSource, **given: object) -> None:

@@ -6,19 +6,22 @@ is only read. It does not know formats or checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from overflight.account.mirror import Standing, cache_folder, mirror
+from overflight.account.mirror import Remark, Standing, cache_folder, mirror
 from overflight.account.objects import S3Uri
+from overflight.data.files import ALIKE_CURE, PHOTO_SUFFIXES
 from overflight.data.findings import Finding
 from overflight.data.manifest import MANIFEST_FILE, PHOTOS_FOLDER, SURVEY_FILE
 from overflight.errors import InputError, NotFoundError, UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.lifecycle.survey_versions import show_survey
+
+_NOTED = 3
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class OpenSource:
         name: Short name for files and reports.
         folder: Where it lies on this machine.
         kind: ``stored``: a survey as Overflight stores it; ``raw``: photographs and labels of a user.
-        findings: Objects of an ``s3://`` prefix that could not become files.
-        notes: Objects whose content S3 gives no checksum for.
+        findings: Objects of an ``s3://`` prefix that could not become files, and names that some disks take for one.
+        notes: A sentence about objects whose content S3 gives no checksum for.
     """
 
     title: str
@@ -102,9 +105,23 @@ def _fetched(
     folder = cache_folder(context.settings.home_path, uri)
     found = mirror(context.client("s3"), uri, folder, progress=tell, wanted=wanted)
     cure = "Copy the object to another key"
-    skipped = [Finding("error", "name", f"s3://{uri.bucket}/{item.key}", item.why, cure) for item in found.skipped]
-    notes = [f"{item.key}: {item.why}" for item in found.unverified]
-    return OpenSource(title, name, folder, _kind(folder), tuple(skipped), tuple(notes))
+    kind = _kind(folder)
+    findings = [Finding("error", "name", f"s3://{uri.bucket}/{item.key}", item.why, cure) for item in found.skipped]
+    findings += [
+        Finding("warning", "names-alike", f"s3://{uri.bucket}/{item.key}", item.why, ALIKE_CURE)
+        for item in found.alike
+        # of the photographs of a user the search for files says it
+        if kind == "stored" or PurePosixPath(item.key).suffix.lower() not in PHOTO_SUFFIXES
+    ]
+    return OpenSource(title, name, folder, kind, tuple(findings), _unproved(found.unverified, files=found.files))
+
+
+def _unproved(unverified: Sequence[Remark], *, files: int) -> tuple[str, ...]:
+    if not unverified:
+        return ()
+    shown = "; ".join(f"{item.key}: {item.why}" for item in unverified[:_NOTED])
+    more = f"; and {len(unverified) - _NOTED:,} more" if len(unverified) > _NOTED else ""
+    return (f"{len(unverified):,} of {files:,} files were compared with S3 by size and ETag only ({shown}{more})",)
 
 
 def _kind(folder: Path) -> Literal["raw", "stored"]:

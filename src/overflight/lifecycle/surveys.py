@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from overflight.data.checks.catalogue import Catalogue, load_catalogue
-from overflight.data.findings import Finding, refuse
+from overflight.data.checks.run import by_catalogue
+from overflight.data.findings import Finding, refuse, warnings_of
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
 from overflight.data.survey import check_name, draft_of
@@ -57,10 +58,14 @@ def add_survey(
     """
     check_name(name)
     opened = open_source(context, str(source), progress=progress)
-    _refuse_unfetched(opened.findings, where=opened.title)
+    rules = catalogue or load_catalogue()
+    fetched = by_catalogue(opened.findings, rules)
+    _refuse_unfetched(fetched, where=opened.title)
     read = read_opened(opened, progress=progress, **reading)
-    draft = draft_of(read, name=name, catalogue=catalogue or load_catalogue(), fix=fix)
-    return store_draft(context, draft, progress=progress, quarantine=quarantine)
+    draft = draft_of(read, name=name, catalogue=rules, fix=fix)
+    version = store_draft(context, draft, progress=progress, quarantine=quarantine)
+    warnings = (*map(str, warnings_of(fetched)), *version.warnings)
+    return replace(version, warnings=warnings, sentences=(*version.sentences, *opened.notes))
 
 
 def _refuse_unfetched(findings: Iterable[Finding], *, where: str) -> None:

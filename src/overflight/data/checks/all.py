@@ -83,6 +83,7 @@ READER_CODES: Mapping[str, str] = {
     "link": "search for files",
     "format": "search for files",
     "same-name": "search for files",
+    "names-alike": "search for files, copy from S3",
     "name": "search for files",
     "flight-pause": "inference of flights",
     "flight-jump": "inference of flights",
