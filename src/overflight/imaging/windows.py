@@ -1,10 +1,10 @@
 """Parts of a photograph as pixels, upright, without holding the whole of a large one where its format allows that.
 
 PNG and TIFF files of more than ``BANDED_FROM_PX`` are decoded some rows at a time, and a part is handed out as soon as
-its rows are there: 108 megapixels take the memory of the file and of the rows of one row of parts. JPEG, interlaced PNG
-and TIFF compressed in one strip are decoded whole (3 bytes a pixel; such a TIFF 12). Both ways give the same pixels. Parts are turned
-upright one by one, so a turned photograph is never held twice. 16 bits become 8 as in ``codecs``: by the largest sample
-of the whole picture, for which a banded one is decoded twice.
+its rows are there: 108 megapixels take the memory of the file and of the rows of one row of parts. JPEG and interlaced
+PNG are decoded whole (3 bytes a pixel), and so is a TIFF compressed in one strip (12 bytes). Both ways give the same
+pixels. Parts are turned upright one by one, so a turned photograph is never held twice. 16 bits become 8 as in
+``codecs``: by the largest sample of the whole picture, for which a banded one is decoded twice.
 """
 
 from __future__ import annotations
