@@ -1,6 +1,9 @@
 """One pass over a survey: columns, groups and likeness, also of what cannot be used."""
 
 import math
+import tracemalloc
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -391,3 +394,36 @@ def test_real_photographs_of_four_cameras():
     assert 250 < np.nanmedian(cars) < 500
     assert profile.summary["alike"]["near_duplicates"] > 55
     assert (profile.photos["site"] != "unknown").sum() == 2
+
+
+class Made(Mapping):
+    """Photographs that exist only while they are looked at."""
+
+    def __init__(self, count):
+        self.names = [f"{number}" for number in range(count)]
+        self.pixels = photo_facts(jpeg(town(1, size_wh=(64, 48))), key="x", decode=True).pixels
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, key):
+        if not key.isdigit():
+            raise KeyError(key)
+        thumb = np.random.default_rng(int(key)).integers(0, 255, (32, 32)).astype(np.uint8)
+        pixels = replace(self.pixels, thumb=thumb, phash=int.from_bytes(thumb[0, :8].tobytes(), "big"))
+        return known(key, PhotoMetadata(), pixels=pixels)
+
+
+def test_neither_pixels_nor_thumbs_stay_in_memory():
+    peaks = {}
+    for count in (200, 1200):
+        read = read_of([])
+        read = replace(read, subject=replace(read.subject, photos=Made(count)))
+        tracemalloc.start()
+        assert len(measure(read, workers=1, each_with_each=0)) == count
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (peaks[1200] - peaks[200]) / 1000 < 1200  # bytes a photograph; a thumb alone has 1024
