@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
@@ -164,3 +166,61 @@ def test_aerial_cars_has_no_flight_in_two_parts(tmp_path):
     assert sum(dataset["boxes"].values()) == 1617
     truth = json.loads((output / "test/truth.json").read_text())
     assert {annotation["category_id"] for annotation in truth["annotations"]} >= {0, 2, 3}
+
+
+def test_the_profile_of_the_training_photographs_lies_beside_the_dataset(survey, tmp_path):
+    output, dataset, _ = made(tmp_path / "ml")
+    baseline = json.loads((output / "baseline.json").read_text())
+    lines = [json.loads(line) for line in (output / "tiles.jsonl").read_text().splitlines()]
+    training = {line["photo"] for line in lines if line["part"] == "train"}
+    stored = {photo.path: photo for photo in load_manifest(survey).photos}
+    assert sum(entry["boxes"] for entry in baseline["class_balance"]) == sum(stored[path].boxes for path in training)
+    assert baseline["features"]["photos"]["mean_luma"]["count"] == len(training)
+    assert dataset["photos"]["train"] >= len(training)
+
+
+def test_what_the_parts_share_is_measured_with_pixels_and_can_refuse(survey, tmp_path):
+    """Two flights, one with a photo of the other: one file in two flights stays together, near copies are seen."""
+    _, dataset, message = made(tmp_path / "ml")
+    assert set(dataset["leaks"]) == {"val of train", "test of train", "test of val"}
+    assert dataset["leaks"]["test of train"]["score"] == 0
+    assert message.endswith("0% of them leak")
+    assert dataset["balance"]["photos"]["train"]["count"] == dataset["photos"]["train"]
+
+
+def near_copies(tmp_path):
+    """Three flights that show almost the same scene: whatever the split, the test leaks."""
+    source = make_survey_source(tmp_path / "alike", flights=3, photos=2, size_wh=(320, 240))
+    for number in (1, 2):
+        scene = np.random.default_rng(number).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        scene = cv2.resize(scene, (320, 240), interpolation=cv2.INTER_CUBIC)
+        for flight in (1, 2, 3):
+            cv2.imwrite(
+                str(source / f"images/flight{flight}/flight{flight}_000{number}.jpg"), cv2.add(scene, 3.0 * flight)
+            )
+    draft = read_survey(source, name="alike")
+    write_survey(draft, tmp_path / "alike-ml/processing/input/survey")
+    return tmp_path / "alike-ml"
+
+
+def test_flights_of_almost_the_same_pictures_cannot_be_told_apart_and_the_leak_is_said(tmp_path):
+    root = near_copies(tmp_path)
+    _, dataset, message = made(root)
+    assert dataset["leaks"]["test of train"]["score"] == 1
+    assert dataset["leaks"]["test of train"]["kinds"]["near-duplicate"]["leaking"] == dataset["photos"]["test"]
+    assert any("not used" in note for note in dataset["notes"])
+    assert message.endswith("100% of them leak")
+    refused = {"OVERFLIGHT_ML_ROOT": str(root), "OVERFLIGHT_MAX_LEAK": "0.5", **SMALL}
+    assert run_job(run, refused) == 3
+
+
+def test_copies_of_training_tiles_are_added_and_counted_and_change_the_digest(survey, tmp_path):
+    output, plain, _ = made(tmp_path / "ml")
+    kept = content(output)
+    output, dataset, _ = made(tmp_path / "ml", SMALL | {"OVERFLIGHT_AUGMENT": "nadir", "OVERFLIGHT_COPIES": "2"})
+    assert dataset["augmented"]["tiles"] == 2 * dataset["tiles"]["train"]
+    assert len(list((output / "images/train").iterdir())) == 3 * dataset["tiles"]["train"]
+    assert len(list((output / "labels/train").iterdir())) == 3 * dataset["tiles"]["train"]
+    assert dataset["digest"] != plain["digest"]
+    output, again, _ = made(tmp_path / "ml")
+    assert (again["digest"], content(output)) == (plain["digest"], kept)

@@ -47,7 +47,7 @@ def test_the_drawing_shows_steps_conditions_branches_and_parameters(train_defini
         "└─ no ─▶",
         "uses Prepare",
         "(required)",
-        "flight, time-gap",
+        "flight, ground, time-gap",
     ):
         assert text in drawing
     order = [

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from overflight.data.augment.dataset import Training, augment_dataset
+from overflight.data.augment.settings import AugmentSettings
 from overflight.data.dataset_tiles import (
     TILED_PARTS,
     TilePlans,
@@ -29,10 +31,14 @@ from overflight.data.dataset_tiles import (
     settle_files,
     write_tile_lines,
 )
+from overflight.data.duplicates import Seen
 from overflight.data.findings import Finding, refuse
 from overflight.data.formats.labels import PhotoLabels
+from overflight.data.leaks import Side, measure_parts, traits_of_record
 from overflight.data.manifest import PHOTOS_FOLDER, Survey, load_manifest
 from overflight.data.split import PARTS, Split, SplitBy, split_photos
+from overflight.data.split_balance import size_bands
+from overflight.data.split_groups import near_across
 from overflight.data.stored_labels import read_text
 from overflight.data.tile import TileRules
 from overflight.data.tile_run import Journals, Shard, cut_all
@@ -45,6 +51,9 @@ DATASET_FILE, TILES_FILE, TRUTH_FILE = "dataset.json", "tiles.jsonl", "test/trut
 
 Progress = Callable[[int, int], None]
 Labels = Mapping[str, PhotoLabels]
+SeenPhotos = Mapping[str, Seen]
+
+_PAIRS_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -56,27 +65,44 @@ class DatasetRequest:
         seed: Chooses the split and the background tiles.
         rules: How photographs are cut.
         workers: Processes; None: as many as pay.
+        augment: What may happen to copies of the training tiles.
+        copies: Copies of each training tile.
     """
 
     split_by: SplitBy = "flight"
     seed: int = 0
     rules: TileRules = TileRules()  # noqa: RUF009 - frozen
     workers: int | None = None
+    augment: AugmentSettings = AugmentSettings()  # noqa: RUF009 - frozen
+    copies: int = 0
 
 
 def build_dataset(
-    survey_folder: Path, target: Path, *, request: DatasetRequest, progress: Progress | None = None
+    survey_folder: Path,
+    target: Path,
+    *,
+    request: DatasetRequest,
+    seen: SeenPhotos | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the data set into ``target`` and return the content of ``dataset.json``.
 
     A run into a folder in which an earlier one ended early goes on where that one was.
+
+    Args:
+        survey_folder: A stored survey.
+        target: Folder of the data set.
+        request: What to make of it.
+        seen: Decoded photographs by path: flights with almost equal pictures stay together, and what leaks between
+            the parts is measured with pixels too.
+        progress: Called with (photographs done, photographs in all).
 
     Raises:
         InputError: the survey cannot be read or split, nothing is left to train on, or a photograph cannot be read.
         ResourceError: not enough disk.
         JobError: a worker process was killed.
     """
-    prepared = _prepare(survey_folder, target, request=request)
+    prepared = _prepare(survey_folder, target, request=request, seen=seen)
     _cut(prepared, shard=Shard(), progress=progress)
     return _finish(prepared, shards=1)
 
@@ -87,6 +113,7 @@ def cut_shard(
     *,
     request: DatasetRequest,
     shard: Shard,
+    seen: SeenPhotos | None = None,
     progress: Progress | None = None,
 ) -> None:
     """One of several jobs' part of the photographs, chosen by their digests; :func:`finish_dataset` ends the work.
@@ -98,17 +125,19 @@ def cut_shard(
         ResourceError: not enough disk.
         JobError: a worker process was killed.
     """
-    _cut(_prepare(survey_folder, target, request=request), shard=shard, progress=progress)
+    _cut(_prepare(survey_folder, target, request=request, seen=seen), shard=shard, progress=progress)
 
 
-def finish_dataset(survey_folder: Path, target: Path, *, request: DatasetRequest, shards: int) -> dict[str, Any]:
+def finish_dataset(
+    survey_folder: Path, target: Path, *, request: DatasetRequest, shards: int, seen: SeenPhotos | None = None
+) -> dict[str, Any]:
     """Make of what ``shards`` jobs have cut into ``target`` the data set that one job would have made, byte by byte.
 
     Raises:
         InputError: photographs are not cut yet (says which jobs are missing), or files are missing.
         ResourceError: not enough disk.
     """
-    return _finish(_prepare(survey_folder, target, request=request), shards=shards)
+    return _finish(_prepare(survey_folder, target, request=request, seen=seen), shards=shards)
 
 
 @dataclass(frozen=True)
@@ -122,19 +151,28 @@ class _Prepared:
     labels: Labels
     split: Split
     plans: TilePlans
+    seen: SeenPhotos | None
 
 
-def _prepare(survey_folder: Path, target: Path, *, request: DatasetRequest) -> _Prepared:
+def _prepare(survey_folder: Path, target: Path, *, request: DatasetRequest, seen: SeenPhotos | None) -> _Prepared:
     survey = load_manifest(survey_folder)
     labels = read_labels(survey_folder, survey)
     counts = {path: np.bincount(found.class_ids, minlength=len(survey.classes)) for path, found in labels.items()}
-    split = split_photos(survey.photos, counts, by=request.split_by, seed=request.seed)
+    split = split_photos(
+        survey.photos,
+        counts,
+        by=request.split_by,
+        seed=request.seed,
+        size_counts={path: size_bands(found.xyxy_px) for path, found in labels.items()},
+        near=near_across(survey.photos, seen) if seen else (),
+        classes=survey.classes,
+    )
     parts = {part: split.photos(part) for part in TILED_PARTS}
     plans = plan_tiles_of(survey_folder, target, parts=parts, labels=labels, rules=request.rules, seed=request.seed)
     if not plans.boxes["train"]:
         cure = "Label some objects, or add a flight that shows some"
         raise InputError("no box is left to train on", where=str(survey_folder), cure=cure)
-    return _Prepared(survey_folder, target, request, survey, labels, split, plans)
+    return _Prepared(survey_folder, target, request, survey, labels, split, plans, seen)
 
 
 def _cut(prepared: _Prepared, *, shard: Shard, progress: Progress | None) -> None:
@@ -159,11 +197,38 @@ def _finish(prepared: _Prepared, *, shards: int) -> dict[str, Any]:
     totals = write_tile_lines(target / TILES_FILE, plans, journals)
     truth = _truth(prepared.split, prepared.survey, labels=prepared.labels)
     write_json(target / TRUTH_FILE, truth)
-    document = _document(prepared, totals=totals, truth=truth)
+    copies = _augment(prepared)
+    document = _document(prepared, totals=totals, truth=truth, copies=copies)
     write_json(target / DATASET_FILE, document)
     for path in journals.paths:
         path.unlink()
     return document
+
+
+def _augment(prepared: _Prepared) -> dict[str, Any]:
+    request = prepared.request
+    records = {photo.path: photo for photo in prepared.split.photos("train")}
+    training = Training(prepared.target, prepared.folder, records, prepared.labels)
+    return augment_dataset(
+        training,
+        settings=request.augment,
+        copies=request.copies,
+        seed=request.seed,
+        rules=request.rules,
+        workers=request.workers,
+    )
+
+
+def _leaks(prepared: _Prepared) -> dict[str, Any]:
+    """What each part shares with those before it, ``val of train`` and so on; pairs are cut at 100."""
+    seen = prepared.seen or {}
+    sides = []
+    for part in PARTS:
+        photos = prepared.split.photos(part)
+        looks = {photo.path: one.pixels if (one := seen.get(photo.path)) else None for photo in photos}
+        sides.append(Side(part, {photo.path: traits_of_record(photo, pixels=looks[photo.path]) for photo in photos}))
+    reports = {f"{report.b} of {report.a}": report.as_dict() for report in measure_parts(sides)}
+    return {name: {**report, "pairs": report["pairs"][:_PAIRS_LISTED]} for name, report in reports.items()}
 
 
 def _settle_test(folder: Path, wanted: Sequence[str]) -> None:
@@ -240,9 +305,14 @@ def _truth(split: Split, survey: Survey, *, labels: Labels) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _document(prepared: _Prepared, *, totals: TileTotals, truth: Mapping[str, Any]) -> dict[str, Any]:
+def _document(
+    prepared: _Prepared, *, totals: TileTotals, truth: Mapping[str, Any], copies: Mapping[str, Any]
+) -> dict[str, Any]:
     survey, split, request = prepared.survey, prepared.split, prepared.request
-    digest = sha256_bytes(canonical_json([list(survey.classes), split.names(), totals.sha256, truth]).encode())
+    content = [list(survey.classes), split.names(), totals.sha256, truth]
+    if copies["tiles"]:
+        content.append(copies["digest"])
+    digest = sha256_bytes(canonical_json(content).encode())
     return {
         "schema": SCHEMA,
         "survey_digest": survey.digest,
@@ -259,6 +329,10 @@ def _document(prepared: _Prepared, *, totals: TileTotals, truth: Mapping[str, An
         "tile_boxes": totals.boxes,
         "ignored_regions": totals.ignored,
         "seams": seam_counts(prepared.plans),
+        "augmented": {"settings": request.augment.model_dump(mode="json") if copies["tiles"] else None, **copies},
+        "joined": [str(pair) for pair in split.joins],
+        "balance": None if split.balance is None else split.balance.as_dict(survey.classes),
+        "leaks": _leaks(prepared),
         "left_out": sorted(photo.path for photo in split.left_out),
         "notes": [*split.notes, *notes_on(prepared.plans, request.rules)],
         "digest": digest,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from overflight.data.profile.baseline import BASELINE_FILE
 from overflight.detection.isolation import isolate, local_weights
 from overflight.detection.plan import EpochReport, TrainingPlan
 from overflight.detection.recipes import Recipe, load_recipe, model_names
@@ -167,6 +168,9 @@ def _write_model(folders: JobFolders, plan: TrainingPlan, trained: Trained) -> d
     for name in ("results.csv", "args.yaml"):
         shutil.copyfile(results / name, model / name)
         shutil.copyfile(results / name, folders.output_data / name)
+    baseline = plan.tiles.root / BASELINE_FILE
+    if baseline.is_file():  # what the training photographs look like: monitoring compares later ones with it
+        shutil.copyfile(baseline, model / BASELINE_FILE)
     for picture in sorted(results.glob("*.jpg")):
         shutil.copyfile(picture, folders.output_data / picture.name)
     difference = export_onnx(trained.model, model / "model.onnx", imgsz_px=plan.recipe.imgsz, seed=plan.seed)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from overflight.data.augment.settings import preset_names
 from overflight.data.checks.catalogue import load_catalogue
 from overflight.errors import InputError, UsageError
 from overflight.lifecycle.context import Context
@@ -26,6 +27,9 @@ _PARAMETER_BY_OPTION = {
     "split_by": "SplitBy",
     "tile_px": "TilePx",
     "overlap_px": "OverlapPx",
+    "augment": "Augment",
+    "copies": "AugmentCopies",
+    "max_leak": "MaxLeak",
     "checks": "SurveyChecks",
     "max_warnings": "MaxWarnings",
     "min_map50": "MinMap50",
@@ -43,7 +47,7 @@ def training_parameters(context: Context, survey: str, given: dict[str, Any]) ->
 
     Raises:
         NotFoundError: there is no such survey.
-        UsageError: the group's name, the image size or a change of a check cannot be used.
+        UsageError: the group's name, the image size, a preset or a change of a check cannot be used.
         InputError: there is no such checkpoint on this machine.
     """
     version = show_survey(context, survey)
@@ -63,6 +67,9 @@ def training_parameters(context: Context, survey: str, given: dict[str, Any]) ->
     if "checks" in given:
         load_catalogue(given["checks"])
         given["checks"] = ",".join(given["checks"])
+    if "augment" in given and given["augment"] not in preset_names():
+        cure = f"Presets: {', '.join(preset_names())}; a file of your own is seen by the preview only"
+        raise UsageError("there is no such preset", where=f"--augment {given['augment']}", cure=cure)
     if "weights" in given:
         given["weights"] = _weights(given["weights"], local=context.is_local)
     parameters: dict[str, str | int | float] = {

@@ -45,6 +45,7 @@ _OUTPUT = "/opt/ml/processing/output"
 SURVEY = Parameter("SurveyUri")
 # Model "recipe" and the numbers 0 leave the choice to the recipe. SurveyChecks changes severities and limits of the
 # checks (`dark=off,tiny.min_side_px=10`), "default" changes nothing; MaxWarnings -1 allows any number of warnings.
+# Augment is a preset of the package, "none" makes no copies; MaxLeak 1 only reports what the test shares with training.
 MODEL = Parameter("Model", "String", "recipe")
 IMAGE_SIZE = Parameter("ImageSize", "Integer", 0)
 EPOCHS = Parameter("Epochs", "Integer", 0)
@@ -52,7 +53,10 @@ BATCH = Parameter("Batch", "Integer", 0)
 SEED = Parameter("Seed", "Integer", 0)
 WEIGHTS = Parameter("Weights", "String", "scratch")
 RECIPE = Parameter("Recipe", "String", "default")
-SPLIT_BY = Parameter("SplitBy", "String", "flight", ("flight", "time-gap"))
+SPLIT_BY = Parameter("SplitBy", "String", "flight", ("flight", "ground", "time-gap"))
+AUGMENT = Parameter("Augment", "String", "none")
+COPIES = Parameter("AugmentCopies", "Integer", 1)
+MAX_LEAK = Parameter("MaxLeak", "Float", 1.0)
 TILE = Parameter("TilePx", "Integer", 640)
 OVERLAP = Parameter("OverlapPx", "Integer", 128)
 SURVEY_CHECKS = Parameter("SurveyChecks", "String", "default")
@@ -73,6 +77,9 @@ PARAMETERS = (
     SPLIT_BY,
     TILE,
     OVERLAP,
+    AUGMENT,
+    COPIES,
+    MAX_LEAK,
     SURVEY_CHECKS,
     MAX_WARNINGS,
     MIN_MAP50,
@@ -164,7 +171,7 @@ def _prepare(config: TrainPipelineConfig) -> Step:
     return _processing(
         config,
         "Prepare",
-        description="Split by flight, cut large photographs into tiles",
+        description="Split without tearing flights, cut large photographs into tiles",
         inputs=(ProcessingInput("survey", SURVEY, f"{_INPUT}/survey"),),
         output="dataset",
     )
@@ -306,6 +313,8 @@ def _settings(step: str) -> dict[str, Value]:
     if step == "Validate":
         gate = {"CHECKS": SURVEY_CHECKS, "MAX_WARNINGS": MAX_WARNINGS, "IMGSZ": IMAGE_SIZE, "RECIPE": RECIPE}
         settings |= {f"OVERFLIGHT_{name}": value for name, value in gate.items()}
+    if step == "Prepare":
+        settings |= {"OVERFLIGHT_AUGMENT": AUGMENT, "OVERFLIGHT_COPIES": COPIES, "OVERFLIGHT_MAX_LEAK": MAX_LEAK}
     if step == "Evaluate":
         settings["OVERFLIGHT_MIN_MAP50"] = MIN_MAP50
     return {name: as_text(value) for name, value in settings.items()}

@@ -26,6 +26,7 @@ from overflight.errors import InputError
 MAX_CLASSES = 500
 
 _PSI_BINS = 10
+BASELINE_FILE = "baseline.json"
 _KEPT = ("schema", "name", "photos", "boxes", "classes", "features", "class_balance", "heat_map", "crowding", "borders")
 
 
