@@ -1,6 +1,8 @@
 """Copies of tiles: equal for equal arguments, nothing moved by light, rare objects pasted where nothing is."""
 
 import ast
+import importlib
+import sys
 from pathlib import Path
 
 import cv2
@@ -23,6 +25,7 @@ from overflight.data.augment.copy_paste import (
 from overflight.data.augment.draws import HazeLayer, Light, Sunlight, draw_light, draw_view, generator
 from overflight.data.augment.settings import AugmentSettings, CopyPaste, load_settings, parse_settings
 from overflight.data.augment.tile import FILL, Sample, augment_tile
+from overflight.errors import ResourceError
 from overflight.imaging.boxes import intersection
 
 NADIR = load_settings("nadir")
@@ -325,7 +328,7 @@ def test_nothing_is_pasted_where_there_is_no_room():
         pytest.param((100, 100, 140, 120), [], [(90, 90, 101, 101)], 0, id="an ignored region in its window"),
         pytest.param((0, 100, 40, 120), [], [], 0, id="at the edge"),
         pytest.param((100, 100, 103, 103), [], [], 0, id="too small"),
-        pytest.param((50, 50, 250, 250), [], [], 0, id="too large"),
+        pytest.param((50, 50, 250, 251), [], [], 0, id="too large"),
     ],
 )
 def test_only_whole_and_free_objects_are_taken(box, others, ignored, taken):
@@ -368,3 +371,9 @@ def test_a_copy_pastes_into_the_tile_and_says_so():
         assert len(found.class_ids) == 2 + found.pasted
     oriented = sample(corners_px=np.zeros((2, 4, 2)))
     assert copy(oriented, preset=always, donors=[donor()]).pasted
+
+
+def test_without_the_library_the_cure_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "albumentations", None)
+    with pytest.raises(ResourceError, match=r"cannot be imported .* make setup"):
+        importlib.reload(adapter)

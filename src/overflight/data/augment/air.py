@@ -46,7 +46,7 @@ def shadowed(rgb: Rgb, darkness: float, *, seed: int) -> Rgb:
 
 
 def _by_channel(rgb: Rgb, terms: Sequence[tuple[Field, Field | None]]) -> Rgb:
-    """``channel * factor + summand`` for each channel, rounded: several times faster than one product over all three."""
+    """``channel * factor + summand`` for each channel, rounded: faster than one product over all three."""
     channels = []
     for channel, (factor, summand) in zip(cv2.split(rgb), terms, strict=True):
         scaled = cv2.multiply(channel, factor, dtype=cv2.CV_8U if summand is None else cv2.CV_32F)

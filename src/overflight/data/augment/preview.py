@@ -248,7 +248,7 @@ def _donors(source: _Source, settings: AugmentSettings, seed: int) -> tuple[list
     chosen = at_most(found, per_class=DONORS_PER_CLASS, seed=seed)
     pixels = {key: source.pixels(key) for key in dict.fromkeys(donor.origin.photo for donor in chosen)}
     names = ", ".join(f"{classes[index]} ({counts[index]} of {counts.sum()} boxes)" for index in rare)
-    note = f"rare and pasted: {names}; {len(found)} objects stand free enough to be taken"
+    note = f"rare and pasted: {names}; {len(found)} objects are whole, free and small enough to be taken"
     return [with_pixels(donor, pixels[donor.origin.photo]) for donor in chosen], [note]
 
 

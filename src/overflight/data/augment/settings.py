@@ -135,7 +135,7 @@ class CopyPaste(Chance):
     margin: Annotated[float, Field(ge=0, le=1)] = 0.15
     feather_px: Annotated[float, Field(ge=0, le=50)] = 3.0
     max_scale: Annotated[float, Field(ge=1, le=4)] = 1.5
-    max_area_px: Annotated[float, Field(ge=16, le=1e8)] = 16_000.0
+    max_area_px: Annotated[float, Field(ge=16, le=1e8)] = 30_000.0
 
 
 class AugmentSettings(_Closed):
