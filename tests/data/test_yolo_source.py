@@ -299,13 +299,18 @@ def test_a_set_of_polygons_becomes_boxes_and_says_so(tmp_path):
     assert labels.refused == ()
 
 
-def test_polygons_among_boxes_are_refused_line_by_line(tmp_path):
-    texts = {f"labels/{name}.txt": POLYGON * 3 for name in "abc"}
-    photos = {f"images/{name}.jpg": b"" for name in "abcd"}
-    labels = read(make(tmp_path, {**photos, **texts, "labels/d.txt": BOX}))
-    assert Counter(one.finding.code for one in labels.refused) == {"columns": 9}
-    assert "polygon" in labels.refused[0].finding.cure
-    assert labels.boxes == 1
+def test_polygons_among_boxes_become_boxes_and_four_points_stay_refused(tmp_path):
+    square = "1 .1 .1 .2 .1 .2 .2 .1 .2\n"
+    labels = read(make(tmp_path, {"images/a.jpg": b"", "labels/a.txt": BOX * 2 + POLYGON + square}))
+    assert labels.photos["images/a.jpg"].xyxy_px.round(6).tolist() == [[80, 45, 120, 55]] * 2 + [[20, 10, 100, 40]]
+    assert labels.losses == ("1 polygon became the upright boxes around them",)
+    assert refusals(labels) == [("columns", "labels/a.txt:4", 1)]
+    assert "oriented" in labels.refused[0].finding.cure
+
+
+def test_a_score_and_a_track_behind_a_box_are_no_polygon(tmp_path):
+    labels = read(make(tmp_path, {"images/a.jpg": b"", "labels/a.txt": BOX + "0 .5 .5 .2 .1 .9 17\n"}))
+    assert refusals(labels) == [("columns", "labels/a.txt:2", 1)]
     assert labels.losses == ()
 
 

@@ -80,7 +80,7 @@ def read(files: SourceFiles, sizes: Mapping[str, tuple[int, int]], *, labels: tu
     """Read a source; see ``overflight.data.formats`` for what all readers promise.
 
     Whether its lines are boxes, oriented boxes or polygons is decided for the set as a whole by the columns of all of
-    them; lines of another kind are refused one by one.
+    them; lines of another kind are refused one by one, but polygons among boxes become the boxes around them.
 
     Args:
         files: The source.
@@ -148,13 +148,16 @@ def _read(
         orphan = _orphan(files, key, taken=pairs.labels)
         findings.append(orphan.finding)
         refused.append(orphan)
+    losses = ()
+    if draft.polygons:
+        losses = (f"{_count(draft.polygons, 'polygon')} became the upright boxes around them",)
     return LabelSet(
         format=_NAMES[kind],
         classes=classes,
         photos=draft.photos,
         refused=tuple(refused),
         findings=tuple(findings),
-        losses=_losses(draft, kind),
+        losses=losses,
     )
 
 
@@ -164,6 +167,7 @@ class _Draft:
     refused: list[RefusedBox] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     columns: Counter[int] = field(default_factory=Counter)
+    polygons: int = 0
 
 
 def _read_pairs(
@@ -186,13 +190,14 @@ def _read_pairs(
                 _refuse_all(draft, data, key=key, photo=photo)
                 continue
             try:
-                lines = text.parse(data, kind=kind, classes=classes)
+                lines = text.parse(data, kind=kind, classes=classes, polygons=True)
             except UnicodeDecodeError:
                 finding = Finding("error", "damaged", key, "is not UTF-8 text", _TEXT_CURE, photo)
                 draft.findings.append(finding)
                 draft.refused.append(RefusedBox(finding, max(1, text.count_lines(data))))
                 continue
             draft.columns.update(lines.columns)
+            draft.polygons += lines.polygons
             draft.photos[photo] = _labels_of(lines, kind=kind, size=size, key=key)
             for line in lines.refused:
                 finding = Finding("error", line.code, f"{key}:{line.number}", line.what, line.cure, photo)
@@ -253,13 +258,6 @@ def _orphan(files: SourceFiles, key: str, *, taken: Mapping[str, str]) -> Refuse
         return RefusedBox(Finding("error", "name-differs", key, what, cure), count)
     what = f"no photo belongs to this label file ({holds})"
     return RefusedBox(Finding("warning", "orphan-labels", key, what, "Add the photo or remove the labels"), count)
-
-
-def _losses(draft: _Draft, kind: text.Kind) -> tuple[str, ...]:
-    if kind != "segment":
-        return ()
-    count = sum(len(labels) for labels in draft.photos.values())
-    return (f"{_count(count, 'polygon')} became the upright boxes around them",)
 
 
 def _count(number: int, noun: str) -> str:

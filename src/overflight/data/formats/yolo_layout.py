@@ -65,8 +65,8 @@ def pair(files: SourceFiles, labels: Sequence[str]) -> Pairs:
     for photo in files.photos:
         stems = places(photo.key, has_root=has_root)
         mine = [key for stem in stems for key in by_stem.get(composed(stem), ())]
-        if not photo.key.isascii():
-            mine.sort(key=lambda key, stems=stems: key[:-4] not in stems)  # stable: places keep their order
+        if len(mine) > 1:
+            mine = [key for exact in (True, False) for key in mine if (key[:-4] in stems) == exact]
         if not mine:
             missing[photo.key] = f"{stems[0]}.txt"
         elif owner.setdefault(mine[0], photo.key) != photo.key:

@@ -60,6 +60,7 @@ class Lines:
         blank: Number of blank lines.
         has_bom: Starts with a byte order mark.
         has_crlf: Uses Windows line ends.
+        polygons: Polygons that became the boxes around them.
     """
 
     class_ids: NDArray[np.int64]
@@ -70,21 +71,24 @@ class Lines:
     blank: int = 0
     has_bom: bool = False
     has_crlf: bool = False
+    polygons: int = 0
 
 
-def parse(data: bytes, *, kind: Kind, classes: int) -> Lines:
+def parse(data: bytes, *, kind: Kind, classes: int, polygons: bool = False) -> Lines:
     """Read a label file.
 
     Args:
         data: The file's bytes.
         kind: What its lines are meant to be; others are refused.
         classes: Number of classes; 0..classes-1 are known.
+        polygons: Lines that can only be polygons become the boxes around them in a ``detect`` file too. Four points are
+            refused there: they may be an oriented box.
 
     Raises:
         UnicodeDecodeError: it is not UTF-8 text.
     """
     found = None if kind == "segment" else parse_clean(data, columns=COLUMNS[kind], classes=classes)
-    return parse_by_line(data, kind=kind, classes=classes) if found is None else found
+    return parse_by_line(data, kind=kind, classes=classes, polygons=polygons) if found is None else found
 
 
 def parse_clean(data: bytes, *, columns: int, classes: int) -> Lines | None:
@@ -123,7 +127,7 @@ def parse_clean(data: bytes, *, columns: int, classes: int) -> Lines | None:
     )
 
 
-def parse_by_line(data: bytes, *, kind: Kind, classes: int) -> Lines:
+def parse_by_line(data: bytes, *, kind: Kind, classes: int, polygons: bool = False) -> Lines:
     """The long way: line by line, with a reason for every line that is refused.
 
     Raises:
@@ -135,20 +139,23 @@ def parse_by_line(data: bytes, *, kind: Kind, classes: int) -> Lines:
     numbers: list[int] = []
     refused: list[RefusedLine] = []
     columns: Counter[int] = Counter()
-    blank = 0
+    blank = around = 0
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split() if len(line) <= MAX_LINE else []
         if not fields and len(line) <= MAX_LINE:
             blank += 1
             continue
         columns[len(fields)] += 1
-        fault = _fault(fields, kind=kind, classes=classes) if fields else _too_long(line)
+        outline = kind == "segment" or (polygons and kind == "detect" and _is_outline(fields))
+        fault = _fault(fields, kind="segment" if outline else kind, classes=classes) if fields else _too_long(line)
         if fault is not None:
             refused.append(RefusedLine(number, *fault, raw=shown(line)[:SHOWN]))
             continue
         row = [float(one) for one in fields]
         class_ids.append(int(row[0]))
-        values.append(row[1:] if kind != "segment" else _around(row[1:]))
+        corners = _around(row[1:]) if outline else ()
+        values.append(_cxcywh(*corners) if corners and kind == "detect" else corners or row[1:])
+        around += outline
         numbers.append(number)
     empty = _nothing(8 if kind == "obb" else 4)
     return Lines(
@@ -160,6 +167,7 @@ def parse_by_line(data: bytes, *, kind: Kind, classes: int) -> Lines:
         blank=blank,
         has_bom=data.startswith(_BOM),
         has_crlf="\r\n" in text,
+        polygons=around,
     )
 
 
@@ -258,6 +266,15 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_outline(fields: Sequence[str]) -> bool:
+    """A polygon in fractions: a score and the number of a track behind a box make seven columns, too."""
+    return is_polygon(len(fields)) and all(_is_number(one) and -1 <= float(one) <= 2 for one in fields[1:])
+
+
+def _cxcywh(x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 
 
 def _around(points: Sequence[float]) -> tuple[float, float, float, float]:
