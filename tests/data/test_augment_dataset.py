@@ -12,6 +12,7 @@ from overflight.data.dataset import DatasetRequest, build_dataset, read_labels
 from overflight.data.manifest import load_manifest
 from overflight.data.survey import read_survey, write_survey
 from overflight.data.tile import TileRules
+from overflight.detection.tiles import open_tiles
 from overflight.errors import InputError
 from overflight.files import sha256_file
 
@@ -61,6 +62,9 @@ def test_copies_lie_beside_the_tiles_and_say_where_they_come_from(survey, tmp_pa
         rows = np.array([row.split() for row in labels.read_text().splitlines()], float).reshape(-1, 5)
         assert len(rows) == line["boxes"]
         assert ((rows[:, 1:] >= 0) & (rows[:, 1:] <= 1)).all()
+    tiles = open_tiles(tmp_path)
+    assert len(tiles.images("train")) == 3 * document["tiles"]["train"]
+    assert sum(len(tiles.labels(image)) for image in tiles.images("train")) > document["tile_boxes"]["train"]
     assert {
         path for path in after.keys() - before.keys() if not path.startswith(("images/train/", "labels/train/"))
     } == {AUGMENTED_FILE}

@@ -193,5 +193,13 @@ def test_regions_to_be_ignored_cover_all_they_touch():
     ],
 )
 def test_what_lies_beyond_the_photograph_is_known(window, turn, share):
-    size = (320, 320) if window[2] == 320 else (1200, 1200)
-    assert filled_share(move_of(window, **turn), size) == pytest.approx(share, abs=1e-9)
+    photo = (0, 0, 320, 320) if window[2] == 320 else (0, 0, 1200, 1200)
+    assert filled_share(move_of(window, **turn), photo) == pytest.approx(share, abs=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0, 30])
+def test_boxes_without_area_or_with_swapped_corners_are_nothing(angle):
+    boxes = np.array([(50.0, 50, 50, 90), (90, 90, 60, 60), (320, 40, 320, 60), (10, 10, 40, 40)])
+    found = moved_boxes(boxes, None, move=move_of((0, 0, 320, 320), angle_deg=angle, scale=0.7), rules=RULES)
+    assert found.kept.tolist() == [3]
+    assert (len(found.ignored_px), found.dropped) == (0, 0)

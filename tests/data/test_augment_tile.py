@@ -3,6 +3,7 @@
 import ast
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -246,6 +247,17 @@ def test_a_turn_shows_the_ground_around_the_tile_not_a_fill():
     assert (inside == 30).all()
     edge = copy(photo, preset=turned, window=(0, 0, 600, 600)).rgb
     assert (edge[0, 0] == FILL).all()
+
+
+def test_a_large_photograph_gives_the_copy_of_its_part():
+    """Only what a copy can show is copied and smoothed, wherever the tile lies."""
+    photo = Sample(ground((3000, 2200)), np.array([1]), np.array([[1500.0, 1100, 1560, 1130]]))
+    scaled = parse_settings("rotate: {probability: 1}\naltitude: {probability: 1}", where="")
+    far = copy(photo, preset=scaled, window=(1400, 1000, 1720, 1240))
+    part = replace(photo, rgb=photo.rgb[600:1700, 900:2300], boxes_px=photo.boxes_px - np.array([900, 600, 900, 600]))
+    near = copy(part, preset=scaled, window=(500, 400, 820, 640))
+    assert same(far, replace(near, boxes_px=far.boxes_px))
+    np.testing.assert_allclose(far.boxes_px, near.boxes_px)
 
 
 def donor(photo="other", *, site="unknown", flight="f", gsd_m=None, class_id=1, size=(20, 12), colour=(200, 30, 30)):

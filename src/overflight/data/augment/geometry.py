@@ -118,6 +118,7 @@ def moved_boxes(boxes_px: Boxes, corners_px: Points | None, *, move: Move, rules
     shown, visible = whole.copy(), np.zeros(len(whole))
     inside = (whole[:, :2] >= 0).all(axis=1) & (whole[:, 2:] <= (width, height)).all(axis=1)
     outside = (whole[:, 2:] <= 0).any(axis=1) | (whole[:, :2] >= (width, height)).any(axis=1)
+    outside |= (boxes_px[:, 2:] <= boxes_px[:, :2]).any(axis=1)  # no area: nothing to see
     visible[inside & ~outside] = 1.0
     for index in np.flatnonzero(~inside & ~outside):
         outline = _outline(boxes_px[index], None if corners_px is None else corners_px[index], move=move)
@@ -147,10 +148,10 @@ def moved_regions(regions_px: Boxes, *, move: Move) -> Boxes:
     return np.asarray(found[((found[:, 2:] - found[:, :2]) > 0).all(axis=1)])
 
 
-def filled_share(move: Move, size_wh: tuple[int, int]) -> float:
-    """Share of the copy that lies beyond the edges of a photograph of this size, 0..1."""
+def filled_share(move: Move, photo_xyxy: tuple[int, int, int, int]) -> float:
+    """Share of the copy that lies beyond the edges of the photograph, 0..1."""
     width, height = move.size_wh
-    corners = upright_corners(np.array([[0.0, 0.0, *size_wh]]))[0]
+    corners = upright_corners(np.array([photo_xyxy], dtype=np.float64))[0]
     shown = clipped_polygon(move.points(corners), width_px=width, height_px=height)
     return 1 - (polygon_area(shown) if len(shown) else 0.0) / (width * height)
 
@@ -179,7 +180,7 @@ def _superellipses(boxes_px: Boxes, move: Move) -> Boxes:
     ``(x/a)^q + (y/b)^q <= 1``, q = p / (p - 1).
     """
     centre = move.points((boxes_px[:, :2] + boxes_px[:, 2:]) / 2)
-    axes = (boxes_px[:, 2:] - boxes_px[:, :2]) / 2
+    axes = np.maximum(boxes_px[:, 2:] - boxes_px[:, :2], 0) / 2
     power = _powers(axes)[:, None]
     parts = np.abs(move.linear)[None] * axes[:, None, :]  # (N, which side, which axis)
     longest = np.maximum(parts.max(axis=2), 1e-12)

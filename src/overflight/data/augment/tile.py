@@ -111,12 +111,13 @@ def augment_tile(
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise ValueError(f"the window {window} is not inside a photograph of {width}x{height} px")
     before = len(sample.boxes_px)
+    sample, window, photo = _around(sample, window, smallest=min(1.0, settings.altitude.scale[0]))
     sample = _pasted(sample, window, settings, donors, generator(seed, epoch, name, purpose="paste"))
 
     def draw(attempt: int) -> np.random.Generator:
         return generator(seed, epoch, name, attempt=attempt)
 
-    view, move, moved = _view(sample, window, settings=settings, rules=rules, draw=draw)
+    view, move, moved = _view(sample, window, photo=photo, settings=settings, rules=rules, draw=draw)
     rgb = warped(sample.rgb, move, window)
     light = draw_light(settings, generator(seed, epoch, name, purpose="light"))
     if light.words():
@@ -135,6 +136,28 @@ def augment_tile(
         dropped=moved.dropped,
         pasted=pasted,
     )
+
+
+def _around(
+    sample: Sample, window: tuple[int, int, int, int], *, smallest: float
+) -> tuple[Sample, tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """What a copy can show of the photograph, with the window and the photograph's edges in its pixels.
+
+    A photograph may be a hundred times larger than a tile.
+    """
+    height, width = sample.rgb.shape[:2]
+    x0, y0, x1, y1 = window
+    reach = math.ceil(math.hypot(x1 - x0, y1 - y0) / 2 / smallest) + 8
+    left, top = max((x0 + x1) // 2 - reach, 0), max((y0 + y1) // 2 - reach, 0)
+    shift = np.array([left, top, left, top], dtype=np.float64)
+    part = replace(
+        sample,
+        rgb=sample.rgb[top : (y0 + y1) // 2 + reach, left : (x0 + x1) // 2 + reach],
+        boxes_px=sample.boxes_px - shift,
+        corners_px=None if sample.corners_px is None else sample.corners_px - shift[:2],
+        ignored_px=sample.ignored_px - shift,
+    )
+    return part, (x0 - left, y0 - top, x1 - left, y1 - top), (-left, -top, width - left, height - top)
 
 
 def _pasted(
@@ -173,6 +196,7 @@ def _view(
     sample: Sample,
     window: tuple[int, int, int, int],
     *,
+    photo: tuple[int, int, int, int],
     settings: AugmentSettings,
     rules: TileRules,
     draw: Callable[[int], np.random.Generator],
@@ -181,7 +205,6 @@ def _view(
 
     Where none shows little beyond it, the one that shows least; ``draw`` takes the attempt.
     """
-    height, width = sample.rgb.shape[:2]
 
     def shown(view: View) -> tuple[View, Move, Moved]:
         move = move_of(
@@ -196,7 +219,7 @@ def _view(
         found = shown(draw_view(settings, draw(attempt), oriented=sample.corners_px is not None))
         if shows_objects and not len(found[2].kept):
             continue
-        filled = filled_share(found[1], (width, height))
+        filled = filled_share(found[1], photo)
         if filled <= _FILLED_AT_MOST:
             return found
         if best is None or filled < best[0]:
