@@ -1,5 +1,7 @@
 """Differences of surveys: each kind of change is counted once and under its own name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,6 +47,18 @@ def test_every_change_of_boxes_is_counted_once(other, expected):
     counts = {name: count for name, count in found.boxes.as_dict().items() if count}
     assert counts == expected
     assert found.any == bool(expected or found.classes_renumbered)
+
+
+def test_an_object_that_is_to_be_ignored_now_is_a_difference_of_its_own():
+    region = replace(photo((1, BOAT)), load_ignored=lambda: np.array([CAR]))
+    found = diff_surveys(BASE, side(one=region))
+    assert {name: count for name, count in found.boxes.as_dict().items() if count} == {"removed": 1, "ignored_added": 1}
+    assert found.per_photo["one"].ignored_added == 1
+    shifted = replace(region, load_ignored=lambda: np.array([moved(CAR, 5, 0), BOAT]))
+    again = diff_surveys(side(one=region), side(one=shifted))
+    assert again.any
+    assert (again.boxes.ignored_added, again.boxes.ignored_removed) == (2, 1)
+    assert not diff_surveys(side(one=region), side(one=region)).any
 
 
 def test_photos_added_removed_renamed_and_changed():

@@ -202,7 +202,20 @@ def test_ignored_regions_that_were_lost_are_a_difference(context, tmp_path):
         document["categories"] = [{"id": 1, "name": "car"}]
         (folder / "labels.json").write_text(json.dumps(document))
         folders.append(str(folder))
-    assert compare_surveys(context, *folders, progress=Silent()).as_dict()["boxes"]["removed"] == 1
+    boxes = compare_surveys(context, *folders, progress=Silent()).as_dict()["boxes"]
+    assert (boxes["ignored_removed"], boxes["removed"], boxes["ignored_added"]) == (1, 0, 0)
+
+
+def test_regions_that_an_export_leaves_out_are_no_boxes_of_it(context, tmp_path):
+    folder = tmp_path / "harbour"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.jpg"), np.full((64, 64, 3), 99, np.uint8))
+    box = {"image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16]}
+    annotations = [box | {"id": 1}, box | {"id": 2, "iscrowd": 1}]
+    document = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": annotations}
+    (folder / "labels.json").write_text(json.dumps(document | {"categories": [{"id": 1, "name": "car"}]}))
+    facts = export_survey(context, str(folder), form="yolo", out=tmp_path / "yolo", progress=Silent())
+    assert (facts["boxes"], facts["losses"]) == (1, ["1 ignored region was left out"])
 
 
 def test_labels_that_were_converted_one_pixel_off_are_recognised(context, source, tmp_path):

@@ -12,6 +12,7 @@ from overflight.cli.source_options import checks_options, source_options
 from overflight.errors import InputError, OverflightError
 
 _SHOWN = 12
+_REGIONS = ["ignored_added", "ignored_removed"]
 
 
 @click.command()
@@ -140,7 +141,8 @@ def diff(app: App, first: str, second: str, *, as_json: bool) -> None:
     rows = [{"photo": photo, **changes} for photo, changes in list(document["per_photo"].items())[:_SHOWN]]
     if rows:
         click.echo()
-        emit_rows(rows, ["photo", "added", "removed", "moved", "reclassed"], empty="")
+        regions = _REGIONS if any(map(document["boxes"].get, _REGIONS)) else []
+        emit_rows(rows, ["photo", "added", "removed", "moved", "reclassed", *regions], empty="")
     shift = document["boxes"]["uniform_shift_px"]
     if shift:
         click.echo(f"\nAll boxes moved by ({shift[0]:+g}, {shift[1]:+g}) px: one of the two was converted off by that")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ _LISTED = 1000
 LoadBoxes = Callable[[], tuple[NDArray[np.int64], Boxes]]
 
 
+def _no_regions() -> Boxes:
+    return np.zeros((0, 4))
+
+
 @dataclass(frozen=True)
 class SidePhoto:
     """One photograph of a side.
@@ -31,13 +35,15 @@ class SidePhoto:
         sha256: Digest of the file, "" when there is none.
         flight: Its flight.
         labels_digest: Equal digests mean equal labels (given equal classes); "" when it is not known.
-        load: Gives class ids (N,) and corners (N, 4) in pixels, when they are needed.
+        load: Gives class ids (N,) and corners (N, 4) in pixels of the objects, when they are needed.
+        load_ignored: Gives corners (M, 4) in pixels of the regions to be ignored.
     """
 
     sha256: str
     flight: str
     labels_digest: str
     load: LoadBoxes
+    load_ignored: Callable[[], Boxes] = _no_regions
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class BoxChanges:
         removed: Boxes by class name that only the first side has.
         reclassed: Boxes by (old class, new class).
         shifts_px: (N, 4) differences of corners, second minus first, of boxes that moved and kept their class.
+        ignored_added: Regions to be ignored that only the second side has; one that moved is also a removed one.
+        ignored_removed: Regions to be ignored that only the first side has.
     """
 
     same: int = 0
@@ -66,11 +74,14 @@ class BoxChanges:
     removed: Counter[str] = field(default_factory=Counter)
     reclassed: Counter[tuple[str, str]] = field(default_factory=Counter)
     shifts_px: Boxes = field(default_factory=lambda: np.zeros((0, 4)))
+    ignored_added: int = 0
+    ignored_removed: int = 0
 
     @property
     def any(self) -> bool:
         """Whether anything changed."""
-        return bool(self.added or self.removed or self.reclassed or len(self.shifts_px))
+        boxes = self.added or self.removed or self.reclassed or len(self.shifts_px)
+        return bool(boxes or self.ignored_added or self.ignored_removed)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,6 +90,8 @@ class BoxChanges:
             "removed": sum(self.removed.values()),
             "moved": len(self.shifts_px),
             "reclassed": sum(self.reclassed.values()),
+            "ignored_added": self.ignored_added,
+            "ignored_removed": self.ignored_removed,
         }
 
 
@@ -181,6 +194,7 @@ def diff_surveys(a: Side, b: Side) -> SurveyDiff:
         if a.classes == b.classes and first.labels_digest and first.labels_digest == second.labels_digest:
             continue
         found = _box_changes(first.load(), second.load(), names_a=a.classes, names_b=b.classes)
+        found = _with_regions(found, first.load_ignored(), second.load_ignored())
         same += found.same
         if found.any:
             per_photo[new] = found
@@ -258,6 +272,14 @@ def _box_changes(
     )
 
 
+def _with_regions(found: BoxChanges, old: Boxes, new: Boxes) -> BoxChanges:
+    """Regions to be ignored have a place and no class that matters."""
+    if not len(old) and not len(new):
+        return found
+    _, gone, fresh = _paired_exactly([""] * len(old), [""] * len(new), old, new)
+    return replace(found, ignored_added=len(fresh), ignored_removed=len(gone))
+
+
 def _paired_exactly(
     old_names: Sequence[str], new_names: Sequence[str], old: Boxes, new: Boxes
 ) -> tuple[list[tuple[int, int]], list[int], list[int]]:
@@ -290,4 +312,6 @@ def _summed(changes: Sequence[BoxChanges], *, same: int) -> BoxChanges:
         removed=sum((found.removed for found in changes), Counter()),
         reclassed=sum((found.reclassed for found in changes), Counter()),
         shifts_px=np.concatenate([np.zeros((0, 4)), *(found.shifts_px for found in changes)]),
+        ignored_added=sum(found.ignored_added for found in changes),
+        ignored_removed=sum(found.ignored_removed for found in changes),
     )

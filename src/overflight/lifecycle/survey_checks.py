@@ -170,6 +170,7 @@ def _side(title: str, read: Read) -> Side:
             flight=subject.flights[photo.key].flight,
             labels_digest="" if labels is None else _digest(labels),
             load=_loader(labels),
+            load_ignored=_regions_loader(labels),
         )
     return Side(title, subject.labels.classes, photos)
 
@@ -183,4 +184,12 @@ def _digest(labels: PhotoLabels) -> str:
 def _loader(labels: PhotoLabels | None) -> Callable[[], tuple[NDArray[np.int64], Boxes]]:
     if labels is None:
         return lambda: (np.zeros(0, dtype=np.int64), np.zeros((0, 4)))
-    return lambda: (labels.class_ids, labels.xyxy_px)
+    objects = labels if labels.ignored is None else labels.select(~labels.ignored)
+    return lambda: (objects.class_ids, objects.xyxy_px)
+
+
+def _regions_loader(labels: PhotoLabels | None) -> Callable[[], Boxes]:
+    if labels is None or labels.ignored is None:
+        return lambda: np.zeros((0, 4))
+    regions = labels.xyxy_px[labels.ignored]
+    return lambda: regions

@@ -78,7 +78,10 @@ def export_survey(
         losses.append(f"{left} photos without labels were left out")
     if labels.refused:
         losses.append(f"{sum(item.boxes for item in labels.refused)} entries of the labels are no boxes")
-    return {"folder": str(out), "format": form, "photos": len(places), "boxes": labels.boxes, "losses": losses}
+    # what is to be ignored is no box, whether the format keeps it or the losses say that it was left out
+    regions = sum(int(found.ignored.sum()) for found in labels.photos.values() if found.ignored is not None)
+    boxes = labels.boxes - regions
+    return {"folder": str(out), "format": form, "photos": len(places), "boxes": boxes, "losses": losses}
 
 
 def _name(key: str) -> str:
