@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from contextlib import contextmanager
 
@@ -134,6 +136,24 @@ def test_nothing_else_is_served(browsed, path, host, status):
     with served(browsed) as server:
         assert answer(server, path, host=host)[0] == status
         assert answer(server, path, host=host, method="HEAD")[0] in {status, 404}
+
+
+def test_a_browser_that_hangs_up_is_no_error(browsed, capsys):
+    with served(browsed) as server:
+        for _ in range(3):
+            with socket.create_connection(server.server_address) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(b"GET /full/1.jpg HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert answer(server, "/")[0] == 200
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_other_errors_of_the_server_are_shown(browsed, capsys):
+    with served(browsed) as server:
+        server.keys = None
+        with pytest.raises(http.client.RemoteDisconnected):
+            answer(server, "/full/1.jpg")
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said(browsed):

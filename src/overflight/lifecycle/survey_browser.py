@@ -7,6 +7,7 @@ no other web site can read photographs through a person's browser. It does not w
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -60,6 +61,11 @@ class BrowseServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Address of the pages."""
         return f"http://{HOST}:{self.server_address[1]}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that turns the page hangs up in the middle of pictures: that is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def until_interrupted(self) -> None:
         """Serve until Ctrl-C."""

@@ -68,6 +68,12 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def counted(count: int, things: str) -> str:
+    """``1 photo``, ``2 photos``, ``1 box``."""
+    one = "box" if things == "boxes" else things.removesuffix("s")
+    return f"{count:,} {one if count == 1 else things}"
+
+
 def ticks(low: float, high: float, *, about: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) within ``low`` .. ``high``."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
@@ -122,7 +128,9 @@ def histogram(
         return Markup('<p class="none">not known for any of these {}</p>').format(thing)
     distinct = np.unique(known)
     if len(distinct) <= _FEW and not whole:
-        listed = ", ".join(f"{number(float(value))} ({(known == value).sum():,} {thing})" for value in distinct)
+        listed = ", ".join(
+            f"{number(float(value))} ({counted(int((known == value).sum()), thing)})" for value in distinct
+        )
         return Markup('<p class="few">{}</p><p class="none">{}</p>').format(listed, unit)
     edges, tail = _edges(known, whole=whole)
     counts, _ = np.histogram(np.minimum(known, edges[-1]), edges)
@@ -141,7 +149,7 @@ def histogram(
                     HEIGHT - _BOTTOM - height,
                     max(1.0, scale_x(high) - scale_x(low) - 1),
                     height,
-                    title=f"{span} {unit}: {number(count)} {thing}",
+                    title=f"{span} {unit}: {counted(count, thing)}",
                 )
             )
     median = float(np.median(known))

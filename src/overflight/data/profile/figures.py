@@ -14,6 +14,7 @@ import numpy as np
 
 from overflight.data.checks.catalogue import Catalogue
 from overflight.data.facts import MAX_PHOTO_BYTES
+from overflight.data.formats.labels import upright_corners
 from overflight.data.profile.cards import flight_colours
 from overflight.data.profile.story import has_position
 from overflight.data.profile.summary import heat_map as counted
@@ -189,7 +190,7 @@ def heat_map(profile: Profile, *, cells: int = 16) -> Figure:
 def examples(
     profile: Profile, read: Read, photos: Sequence[str], *, captions: Mapping[str, str] | None = None, across: int = 3
 ) -> Figure:
-    """Photographs with their boxes, coloured by class.
+    """Photographs with their boxes, coloured by class, oriented where the labels are; ignored regions are dotted.
 
     Args:
         profile: Of the survey.
@@ -217,12 +218,13 @@ def examples(
         axes.imshow(rgb[::step, ::step], extent=(0, width, height, 0))
         labels = read.subject.labels.photos.get(key)
         if labels is not None and len(labels):
-            x1, y1, x2, y2 = labels.xyxy_px.T
-            for left, top, right, bottom, class_id in zip(x1, y1, x2, y2, labels.class_ids.tolist(), strict=True):
-                corners = [left, right, right, left, left], [top, top, bottom, bottom, top]
-                axes.plot(*corners, color=f"C{class_id % 10}", linewidth=1.2)
+            corners = labels.corners_px if labels.corners_px is not None else upright_corners(labels.xyxy_px)
+            ignored = labels.ignored if labels.ignored is not None else np.zeros(len(labels), dtype=np.bool_)
+            for ring, class_id, skip in zip(corners, labels.class_ids.tolist(), ignored.tolist(), strict=True):
+                colour, line = ("0.6", ":") if skip else (f"C{class_id % 10}", "-")
+                axes.plot(*np.concatenate([ring, ring[:1]]).T, color=colour, linestyle=line, linewidth=1.2)
             axes.set(xlim=(0, width), ylim=(height, 0))
-            used.update(labels.class_ids.tolist())
+            used.update(labels.class_ids[~ignored].tolist())
     if not photos:
         return _nothing(figure, panels[0], "no photographs")
     if 0 < len(used) <= _MAX_LEGEND:
