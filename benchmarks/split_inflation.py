@@ -1,7 +1,7 @@
 """How much a split by photograph flatters: mAP50 of one recipe on a random split and on ours, same data, same sizes.
 
 The survey is read once. Ours keeps flights over the same ground and flights with almost the same picture together
-(``--split-by ground``); the random split puts single photographs into parts of exactly the same sizes. Both are cut,
+(``--split-by ground``); the random split puts single photographs into parts of exactly the same sizes. Both are
 trained and evaluated by the jobs of the product, with the same seed, one after the other. Without ``--data`` a
 synthetic survey is drawn, with several flights to a site; with it any folder of photographs and labels::
 
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from overflight.data.dataset import read_labels
+from overflight.data.dataset import DatasetRequest, build_dataset, read_labels
 from overflight.data.facts import read_facts
 from overflight.data.files import PhotoFile, SourceFiles
 from overflight.data.leaks import Side, measure_leaks, traits_of_record
@@ -40,7 +40,9 @@ from overflight.data.split import PARTS, split_photos
 from overflight.data.split_balance import size_bands
 from overflight.data.split_groups import near_across
 from overflight.data.survey import read_survey, write_survey
+from overflight.data.tile import TileRules
 from overflight.files import write_json, write_text
+from overflight.jobs.contract import seal
 
 TRIES = 50
 Parts = Mapping[str, Sequence[str]]
@@ -163,21 +165,19 @@ def regrouped(folder: Path, survey: Survey, parts: Parts, scratch: Path) -> Path
 
 def trained(survey: Path, scratch: Path, given: argparse.Namespace, parts: Parts, *, seed: int) -> dict[str, Any]:
     """Evaluation document of the recipe ``demo``, trained and tested on these parts."""
-    prepare = scratch / "prepare"
-    (prepare / "processing/input").mkdir(parents=True)
-    survey.rename(prepare / "processing/input/survey")
-    dataset = prepare / "processing/output/dataset"
-    cutting = {"OVERFLIGHT_TILE_PX": str(given.tile), "OVERFLIGHT_OVERLAP_PX": str(given.tile // 5 // 16 * 16)}
+    dataset = scratch / "dataset"
+    rules = TileRules(tile_px=given.tile, overlap_px=given.tile // 5 // 16 * 16)
+    names = {path.removeprefix("photos/") for path in parts["test"]}
     for attempt in range(TRIES):  # val and test have about one size: a seed decides which flight is which
-        run_job("prepare", prepare, {**cutting, "OVERFLIGHT_SEED": str(attempt)})
-        if json.loads((dataset / "dataset.json").read_text())["photos"] == {part: len(parts[part]) for part in PARTS}:
-            names = {path.removeprefix("photos/") for path in parts["test"]}
-            truth = json.loads((dataset / "test/truth.json").read_text())
-            if {image["file_name"] for image in truth["images"]} == names:
-                break
+        # Not by the prepare job: it would see what the random parts share and put them together again.
+        build_dataset(survey, dataset, request=DatasetRequest(seed=attempt, rules=rules))
+        truth = json.loads((dataset / "test/truth.json").read_text())
+        if {image["file_name"] for image in truth["images"]} == names:
+            break
         shutil.rmtree(dataset)
     else:
         raise SystemExit(f"no seed below {TRIES} gives the parts back: choose another --seeds")
+    seal(dataset)
     train = scratch / "train"
     (train / "input/data").mkdir(parents=True)
     shutil.copytree(dataset, train / "input/data/dataset", copy_function=os.link)
