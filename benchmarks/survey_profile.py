@@ -269,6 +269,10 @@ def _memory(count: int) -> dict[str, float]:
 
 
 def _peak_mb() -> float:
+    """Peak of resident memory; on Linux not from getrusage, which goes on with the peak of the parent process."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
