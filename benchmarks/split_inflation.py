@@ -197,7 +197,7 @@ def trained(survey: Path, scratch: Path, given: argparse.Namespace, parts: Parts
 
 def run_job(name: str, root: Path, settings: Mapping[str, str]) -> None:
     """One job as its container runs it, in a process of its own."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("OVERFLIGHT_")}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OVERFLIGHT_", "MLFLOW_"))}
     command = [sys.executable, "-m", "overflight.jobs.main", name]
     environ = {**clean, "OVERFLIGHT_ML_ROOT": str(root), **settings}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
