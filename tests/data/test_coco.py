@@ -593,3 +593,12 @@ def test_wrong_types_anywhere_are_findings(tmp_path_factory, value):
         assert "a.jpg" in found.photos or "a.jpg" in said
         for text in [*map(str, found.findings), *(str(refused.finding) for refused in found.refused), *found.photos]:
             text.encode()
+
+
+def test_a_photograph_of_another_kind_of_file_cannot_be_used_though_its_size_is_given(tmp_path):
+    images = [IMAGE, {"id": 2, "file_name": "b.bmp", "width": 100, "height": 80}]
+    labels = document([BOX, {**BOX, "id": 2, "image_id": 2}], images=images)
+    found = read(source(tmp_path, labels, photos=("a.jpg", "b.bmp")))
+    said = [str(finding) for finding in (*found.findings, *(entry.finding for entry in found.refused))]
+    assert said
+    assert all("cannot be used" in text and "no size" not in text for text in said)

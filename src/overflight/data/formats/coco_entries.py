@@ -109,7 +109,7 @@ def read_images(coco: CocoFile, photos: NamedPhotos) -> None:
             coco.unclear.append(photo.key)
             continue
         if photo.refusal == "unreadable-photo":
-            what = "the photograph cannot be read and no size is given"
+            what = "the photograph cannot be used, so its labels cannot either"
             finding = Finding("error", photo.refusal, where, what, "Replace the photograph", photo.key)
             photos.findings.append(finding)
         coco.photo_of.setdefault(image_id, len(coco.photos))
@@ -287,8 +287,10 @@ class _OddReader:
             raise RefusedValueError("missing-photo", f"image id {shown(image_id)} belongs to several photographs")
         if _is_id(image_id) and image_id in self.coco.photo_of:
             refusal = self.coco.photos[self.coco.photo_of[image_id]].refusal
-            what = "cannot be read" if refusal == "unreadable-photo" else "is not there"
-            raise RefusedValueError(refusal, f"its photograph {what} and the label file gives no size for it")
+            what = "is not there and the label file gives no size for it"
+            if refusal == "unreadable-photo":  # a size may be given: a link or a BMP file cannot be taken either
+                what = "cannot be used"
+            raise RefusedValueError(refusal, f"its photograph {what}")
         raise RefusedValueError("missing-photo", f"image id {shown(image_id)} is not among the images")
 
     def _photo(self, entry: Any) -> str:

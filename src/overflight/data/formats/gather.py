@@ -122,7 +122,7 @@ class Gathering:
 
     def _without_size(self, pile: Pile) -> None:
         count = len(pile.labels.class_ids)
-        what = "the size of the photograph is not known: it cannot be read, and its labels do not declare it"
+        what = "the photograph cannot be used, so its labels cannot either"
         cure = "Replace the photograph by one that can be opened"
         if not pile.there:
             what = "labels a photograph that is not there, and nothing says how large it is"

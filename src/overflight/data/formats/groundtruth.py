@@ -262,7 +262,7 @@ def _placed(state: _State, index: dict[str, int]) -> dict[str, PhotoLabels]:
 
 def _note_no_size(state: _State, line: _Line) -> None:
     if line.photo.refusal == "unreadable-photo" and not line.entries:
-        what = "the photograph cannot be read and no size is given"
+        what = "the photograph cannot be used, so its labels cannot either"
         finding = Finding("error", line.photo.refusal, line.where, what, _CURES[line.photo.refusal], line.photo.key)
         state.findings.append(finding)
 
