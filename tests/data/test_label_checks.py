@@ -12,6 +12,7 @@ from overflight.data.checks.catalogue import load_catalogue
 from overflight.data.checks.label_checks import SWAPPED_CURE
 from overflight.data.checks.overlaps import copies, overlapping, repeats
 from overflight.data.checks.run import run_checks
+from overflight.data.formats.labels import LabelSet
 from overflight.imaging.boxes import iou
 
 CAR = (100, 100, 140, 120)
@@ -333,3 +334,15 @@ def test_a_pile_of_boxes_that_do_not_match_is_bounded_work(compared):
 def test_copies_are_given_by_their_first():
     labels = labels_of(photo((1, 1, 5, 5), CAR, CAR), photo(CAR, (1, 1, 5, 5), CAR, CAR))
     assert copies(labels, labels.table(), 0.01).tolist() == [-1, -1, 1, -1, -1, 3, 3]
+
+
+@pytest.mark.parametrize(("absent", "findings"), [(50, 50), (51, 1)])
+def test_many_photographs_that_only_labels_name_are_one_finding_for_each_check(absent, findings):
+    photos = {f"{number}.jpg": photo((10, 10, 10, 50), (20, 20, 20, 60)) for number in range(absent)}
+    there = {"there.jpg": photo((10, 10, 10, 50))}
+    labels = LabelSet("yolo", ("car", "boat"), {**photos, **there}, absent=frozenset(photos))
+    found = [one for one in run_checks(subject_of(labels), load_catalogue(), CHECKS) if one.code == "no-size"]
+    assert len(found) == findings + 1
+    assert [one.photo for one in found if one.photo == "there.jpg"] == ["there.jpg"]
+    if findings == 1:
+        assert "51 photographs that are not there in 102 boxes" in found[-1].what

@@ -6,12 +6,16 @@ tunes both in one place. It knows no check by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from overflight.data.checks.catalogue import Catalogue, Rule
 from overflight.data.checks.subject import Check, Hit, Subject
 from overflight.data.findings import Finding
+from overflight.data.formats.json_files import shown
+
+ABSENT_SINGLY = 50
+"""So many findings of a check in photographs that only labels name are given one by one."""
 
 
 def run_checks(subject: Subject, catalogue: Catalogue, checks: Mapping[str, Check]) -> list[Finding]:
@@ -20,8 +24,29 @@ def run_checks(subject: Subject, catalogue: Catalogue, checks: Mapping[str, Chec
     for code, rule in catalogue.items():
         check = checks.get(code)
         if check is not None and rule.level != "off":
-            found += [_finding(hit, rule, subject) for hit in check(subject, rule.limits)]
+            hits = check(subject, rule.limits)
+            if subject.labels.absent:
+                hits = _absent_together(hits, subject)
+            found += [_finding(hit, rule, subject) for hit in hits]
     return found
+
+
+def _absent_together(hits: Iterable[Hit], subject: Subject) -> Iterator[Hit]:
+    """The hits, those in photographs that only labels name as one where there are many: nobody looks at each."""
+    absent: list[Hit] = []
+    for hit in hits:
+        if hit.photo in subject.labels.absent:
+            absent.append(hit)
+        else:
+            yield hit
+    if len(absent) <= ABSENT_SINGLY:
+        yield from absent
+        return
+    worst = max(absent, key=lambda hit: hit.score)
+    boxes = sum(len(hit.boxes) for hit in absent)
+    number = f" in {boxes:,} {'box' if boxes == 1 else 'boxes'}" if boxes else ""
+    what = f"{len(absent):,} photographs that are not there{number}; the worst is {shown(worst.photo)}: {worst.what}"
+    yield Hit(what, score=worst.score, cure=worst.cure)
 
 
 def by_catalogue(findings: Iterable[Finding], catalogue: Catalogue) -> list[Finding]:
