@@ -2,17 +2,20 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
 from pictures import jpeg, subject, town
-from profile_columns import made_box, made_profile
+from profile_columns import made_profile
 
 from factories import make_survey_source
+from label_subjects import photo
 from overflight.data.files import SourceFiles
 from overflight.data.findings import Finding
+from overflight.data.formats.labels import LabelSet
 from overflight.data.formats.sniffed import Sniffed
 from overflight.data.profile.browse import BOXES_PER_FILE, FULL_SIDE_PX, full_picture, write_browser
 from overflight.data.profile.measure import measure
@@ -64,7 +67,7 @@ def test_all_photographs_are_in_the_data_with_their_facts(source, written):
     (data,) = called(folder / "photos.js", "photos")
     assert unshown == 1
     assert data["title"] == "My cars"
-    assert data["photo"] == [photo.key for photo in source.files.photos]
+    assert data["photo"] == [found.key for found in source.files.photos]
     broken = data["photo"].index("images/flight1/broken.jpg")
     assert data["thumb"][broken] == ""
     assert data["words"]["fault"]["names"][data["words"]["fault"]["of"][broken]] == "zero-bytes"
@@ -124,12 +127,32 @@ def test_a_second_run_draws_only_what_is_new(source, written):
 
 def test_many_photographs_are_a_few_small_files(tmp_path):
     photos = [{"flight": f"f{index % 7}"} for index in range(3 * BOXES_PER_FILE + 1)]
-    profile = made_profile(photos, [made_box(index) for index in range(len(photos)) for _ in range(2)])
-    read = Read(subject({}), SourceFiles(tmp_path, (), ()), (), Sniffed("yolo", (), ""))
+    profile = made_profile(photos)
+    labels = LabelSet("yolo", ("car",), {key: photo((1, 2, 3, 4), (5, 6, 9, 9)) for key in profile.photos["photo"]})
+    read = Read(replace(subject({}), labels=labels), SourceFiles(tmp_path, (), ()), (), Sniffed("yolo", (), ""))
     assert write_browser(tmp_path / "out", profile, read, findings=[]) == len(photos)
     parts = [called(tmp_path / f"out/boxes/{number}.js", "boxes") for number in range(4)]
     assert [len(boxes) for _, boxes in parts] == [BOXES_PER_FILE] * 3 + [1]
     assert (tmp_path / "out/photos.js").stat().st_size / len(photos) < 300
+
+
+def test_oriented_boxes_have_corners_and_ignored_regions_no_class(tmp_path):
+    ring = [(10, 0), (20, 10), (10, 20), (0, 10)]
+    labels = {
+        "p0.jpg": photo(corners=[ring]),
+        "p1.jpg": photo((1, 2, 3, 4), (5, 6, 9, 9), ignored=[True, False]),
+        "p2.jpg": photo((np.nan, 0, 1, 1), (0, 0, 1e300, 1)),
+    }
+    found = replace(subject({}), labels=LabelSet("dota", ("car",), labels))
+    read = Read(found, SourceFiles(tmp_path, (), ()), (), Sniffed("dota", (), ""))
+    write_browser(tmp_path, made_profile([{}] * 3), read, findings=[])
+    _, boxes = called(tmp_path / "boxes/0.js", "boxes")
+    assert boxes == [
+        [[0, 0, 0, 20, 20, 0, 10, 0, 20, 10, 10, 20, 0, 10]],
+        [[-1, 1, 2, 3, 4, 0], [0, 5, 6, 9, 9, 1]],
+        [[0, 0, 0, 1e300, 1, 1]],
+    ]
+    assert called(tmp_path / "photos.js", "photos")[0]["classIds"] == [[0], [0], [0]]
 
 
 def test_names_cannot_end_the_script(tmp_path):

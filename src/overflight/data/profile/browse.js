@@ -40,16 +40,18 @@ const overflight = (() => {
     boxesOf(row, (boxes) => {
       const svg = document.createElementNS(SVG, "svg");
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      boxes.forEach(([classId, x1, y1, x2, y2, index]) => {
-        const rect = document.createElementNS(SVG, "rect");
-        const facts = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
-        for (const [key, value] of Object.entries(facts)) rect.setAttribute(key, value);
-        rect.style.stroke = colour(classId);
-        if (marked.has(index)) rect.style.strokeDasharray = "5 3";
+      boxes.forEach(([classId, x1, y1, x2, y2, index, ...corners]) => {
+        const shape = document.createElementNS(SVG, corners.length ? "polygon" : "rect");
+        const facts = corners.length ? { points: corners.join(" ") }
+          : { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
+        for (const [key, value] of Object.entries(facts)) shape.setAttribute(key, value);
+        shape.style.stroke = classId < 0 ? "#bbb" : colour(classId);
+        if (marked.has(index)) shape.style.strokeDasharray = "5 3";
+        else if (classId < 0) shape.style.strokeDasharray = "1 3";
         const title = document.createElementNS(SVG, "title");
-        title.textContent = data.classes[classId];
-        rect.append(title);
-        svg.append(rect);
+        title.textContent = classId < 0 ? "ignored region" : data.classes[classId];
+        shape.append(title);
+        svg.append(shape);
       });
       into.append(svg);
     });

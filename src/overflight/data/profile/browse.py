@@ -30,6 +30,7 @@ from overflight.imaging.codecs import Rgb, decode, encode_jpeg
 THUMB_WIDTH_PX, THUMB_HEIGHT_PX = 320, 240
 FULL_SIDE_PX = 1920
 BOXES_PER_FILE = 200
+IGNORED = -1
 INDEX_FILE, PHOTOS_FILE = "index.html", "photos.js"
 _THUMB_QUALITY, _FULL_QUALITY = 78, 88
 _DIGEST_LENGTH = 16
@@ -69,11 +70,11 @@ def write_browser(
     """
     keys = [str(key) for key in profile.photos["photo"].tolist()]
     thumbs = _thumbs(folder / "thumbs", keys, read, workers=workers, progress=progress)
-    boxes = _boxes(profile)
+    boxes = _boxes(keys, read)
     for first in range(0, len(keys), BOXES_PER_FILE):
         part = boxes[first : first + BOXES_PER_FILE]
-        name = first // BOXES_PER_FILE
-        write_text(folder / "boxes" / f"{name}.js", f"overflight.boxes({name}, {_json(part)});\n")
+        chunk = first // BOXES_PER_FILE
+        write_text(folder / "boxes" / f"{chunk}.js", f"overflight.boxes({chunk}, {_json(part)});\n")
     document = {
         "title": title or profile.name,
         "root": read.files.root.as_uri(),
@@ -83,7 +84,7 @@ def write_browser(
         "photo": keys,
         "thumb": thumbs,
         "size": np.stack([profile.photos["width_px"], profile.photos["height_px"]], axis=1).tolist(),
-        "classIds": [sorted({box[0] for box in found}) for found in boxes],
+        "classIds": [sorted({int(box[0]) for box in found} - {IGNORED}) for found in boxes],
         "findings": _findings(keys, findings),
         "words": {name: _indexed(profile.photos[name].tolist()) for name in _WORDS},
         "numbers": _numbers(profile),
@@ -143,14 +144,25 @@ def _within(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
     return np.ascontiguousarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _boxes(profile: Profile) -> list[list[list[float]]]:
-    """Per photograph [class, x1, y1, x2, y2, index within its labels], pixels of the upright photograph."""
-    columns = [profile.boxes[name] for name in ("class_id", "x1_px", "y1_px", "x2_px", "y2_px", "box_index")]
-    corners = np.stack([np.asarray(column, dtype=np.float64).round(1) for column in columns], axis=1)
-    found: list[list[list[float]]] = [[] for _ in range(len(profile))]
-    for row, values in zip(profile.boxes["photo_index"].tolist(), corners.tolist(), strict=True):
-        if all(math.isfinite(value) for value in values):
-            found[row].append([int(values[0]), *values[1:5], int(values[5])])
+def _boxes(keys: Sequence[str], read: Read) -> list[list[list[float]]]:
+    """Per photograph [class, x1, y1, x2, y2, index within its labels], pixels of the upright photograph.
+
+    Oriented boxes are followed by their corners (x, y four times); the class of an ignored region is ``IGNORED``.
+    """
+    found: list[list[list[float]]] = []
+    for key in keys:
+        labels = read.subject.labels.photos.get(key)
+        entries: list[list[float]] = []
+        if labels is not None:
+            ids = labels.class_ids if labels.ignored is None else np.where(labels.ignored, IGNORED, labels.class_ids)
+            places = labels.xyxy_px.round(1).tolist()
+            corners = (
+                [[]] * len(labels) if labels.corners_px is None else labels.corners_px.reshape(-1, 8).round(1).tolist()
+            )
+            for index, (class_id, box, ring) in enumerate(zip(ids.tolist(), places, corners, strict=True)):
+                if all(math.isfinite(value) for value in (*box, *ring)):
+                    entries.append([class_id, *box, index, *ring])
+        found.append(entries)
     return found
 
 
