@@ -54,6 +54,7 @@ def test_copies_lie_beside_the_tiles_and_say_where_they_come_from(survey, tmp_pa
     assert report["tiles"] == len(lines) == 2 * document["tiles"]["train"]
     assert report["boxes"] == sum(line["boxes"] for line in lines)
     assert report["pasted"] > 0
+    assert set(report["effects"]) <= {"pasted", "mirrored", "turned", "scale", "cloud", "sun", "haze", "blur", "JPEG"}
     train = {record.path for record in load_manifest(survey).photos if record.flight in document["split"]["train"]}
     for line in lines:
         assert line["photo"] in train

@@ -22,6 +22,7 @@ from overflight.data.augment.copy_paste import (
     paste,
     rare_classes,
     with_pixels,
+    yardsticks_px,
 )
 from overflight.data.augment.draws import HazeLayer, Light, Sunlight, draw_light, draw_view, generator
 from overflight.data.augment.settings import AugmentSettings, CopyPaste, load_settings, parse_settings
@@ -30,6 +31,7 @@ from overflight.errors import ResourceError
 from overflight.imaging.boxes import intersection
 
 NADIR = load_settings("nadir")
+HERE = Origin("here", gsd_m=0.02)
 EVERYTHING = AugmentSettings.model_validate(
     {name: {**values, "probability": 1.0} for name, values in load_settings("oblique").model_dump().items()}
 )
@@ -41,12 +43,12 @@ def ground(size_wh=(400, 300), seed=0):
     return cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC)
 
 
-def sample(boxes=((100, 100, 150, 130), (200, 150, 240, 190)), **rest):
+def sample(boxes=((100, 100, 150, 130), (200, 150, 240, 190)), origin=HERE, **rest):
     boxes = np.array(boxes, float).reshape(-1, 4)
     picture = ground()
     for x0, y0, x1, y1 in boxes.astype(int):
         picture[y0:y1, x0:x1] = (250, 250, 250)
-    return Sample(picture, np.arange(len(boxes)) % 2, boxes, **rest)
+    return Sample(picture, np.arange(len(boxes)) % 2, boxes, origin=origin, **rest)
 
 
 def copy(what=None, *, epoch=1, name="a", seed=7, preset=NADIR, window=(40, 30, 360, 270), **rest):
@@ -260,18 +262,30 @@ def test_a_large_photograph_gives_the_copy_of_its_part():
     np.testing.assert_allclose(far.boxes_px, near.boxes_px)
 
 
-def donor(photo="other", *, site="unknown", flight="f", gsd_m=None, class_id=1, size=(20, 12), colour=(200, 30, 30)):
+def donor(
+    photo="other",
+    *,
+    site="unknown",
+    flight="f",
+    gsd_m=0.02,
+    yardstick_px=None,
+    class_id=1,
+    size=(20, 12),
+    colour=(200, 30, 30),
+):
     pixels = np.full((size[1] + 6, size[0] + 6, 3), 100, dtype=np.uint8)
     pixels[3:-3, 3:-3] = colour
     box = np.array([3.0, 3, 3 + size[0], 3 + size[1]])
-    return Donor(Origin(photo, flight, site, gsd_m), class_id, box, (0, 0, size[0] + 6, size[1] + 6), pixels)
+    return Donor(
+        Origin(photo, flight, site, gsd_m, yardstick_px), class_id, box, (0, 0, size[0] + 6, size[1] + 6), pixels
+    )
 
 
 def pasted(donors, *, into=None, taken=((100, 100, 150, 130),), options=None, seed=0):
     return paste(
         ground(),
         np.array(taken, float).reshape(-1, 4),
-        into=into or Origin("here"),
+        into=into or HERE,
         area_px=(40, 30, 360, 270),
         donors=donors,
         settings=options or CopyPaste(probability=1, objects=(3, 3)),
@@ -301,6 +315,33 @@ def test_an_object_has_the_size_of_the_ground_it_comes_to():
 
 
 @pytest.mark.parametrize(
+    ("donor_values", "into_values", "longer"),
+    [
+        pytest.param({"yardstick_px": 50}, {"yardstick_px": 60}, [24], id="by the cars of both flights"),
+        pytest.param({"yardstick_px": 50}, {"yardstick_px": 200}, [], id="four times as large: not pasted"),
+        pytest.param({"yardstick_px": 50}, {}, [], id="nothing tells: not pasted"),
+        pytest.param({"flight": "g"}, {}, [20], id="same flight: as it is"),
+    ],
+)
+def test_without_ground_sample_distances_sizes_follow_common_objects(donor_values, into_values, longer):
+    one = CopyPaste(probability=1, objects=(1, 1))
+    found = pasted([donor(gsd_m=None, **donor_values)], into=Origin("here", "g", **into_values), options=one)
+    sides = [float((box[2:] - box[:2]).max()) for box in found.boxes_px]
+    assert sides == pytest.approx(longer, abs=0.7)
+
+
+def test_the_yardstick_is_the_most_frequent_class_of_all():
+    def photo(flight, *groups):
+        ids = np.array([class_id for class_id, side, count in groups for _ in range(count)], dtype=int)
+        sides = np.array([side for _, side, count in groups for _ in range(count)], dtype=float)
+        return flight, ids, np.stack([sides * 0, sides * 0, sides, sides / 2], axis=1)
+
+    photos = [photo("a", (0, 50, 6), (1, 200, 9)), photo("b", (0, 80, 7)), photo("c", (0, 70, 4)), photo("d")]
+    assert yardsticks_px(photos) == {"a": 50, "b": 80}
+    assert yardsticks_px([photo("d")]) == {}
+
+
+@pytest.mark.parametrize(
     ("donors", "expected"),
     [
         pytest.param([donor("here"), donor("b", class_id=2)], {2}, id="never from the same photograph"),
@@ -315,14 +356,14 @@ def test_an_object_has_the_size_of_the_ground_it_comes_to():
     ],
 )
 def test_donors_come_from_the_same_site_and_another_flight_first(donors, expected):
-    into = Origin("here", "f1", "s")
+    into = Origin("here", "f1", "s", 0.02)
     classes = {int(c) for seed in range(12) for c in pasted(donors, into=into, seed=seed).class_ids}
     assert classes == expected
 
 
 def test_unknown_sites_are_not_one_site():
     donors = [donor("b", site="unknown"), donor("c", site="s", class_id=2)]
-    classes = {int(c) for seed in range(12) for c in pasted(donors, into=Origin("here"), seed=seed).class_ids}
+    classes = {int(c) for seed in range(12) for c in pasted(donors, into=HERE, seed=seed).class_ids}
     assert classes == {1, 2}
 
 

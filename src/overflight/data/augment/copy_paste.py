@@ -8,7 +8,8 @@ looks at validation or test photographs: what it is given is what it uses.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -25,6 +26,7 @@ _TRIES = 30
 _RING_PX = 4
 _GAIN = (0.6, 1.6)
 _MIN_SIDE_PX = 4.0
+_YARDSTICK_BOXES = 5
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,16 @@ class Origin:
         photo: Its key: an object never returns to its own photograph.
         flight: Its flight.
         site: Its site; ``unknown`` equals no other.
-        gsd_m: Side of a pixel on the ground; None: unknown, sizes are left as they are.
+        gsd_m: Side of a pixel on the ground; None: unknown.
+        yardstick_px: Median longer side of the most frequent class in its flight, where the former is unknown; objects
+            of which neither is known are pasted within their flight only.
     """
 
     photo: str
     flight: str = ""
     site: str = UNKNOWN_SITE
     gsd_m: float | None = None
+    yardstick_px: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,26 @@ def rare_classes(counts: NDArray[np.integer], *, below: float) -> list[int]:
     if not len(counts) or not counts.max():
         return []
     return [int(index) for index in np.flatnonzero((counts > 0) & (counts < below * counts.max()))]
+
+
+def yardsticks_px(photos: Iterable[tuple[str, NDArray[np.int64], Boxes]]) -> dict[str, float]:
+    """Median longer side of the most frequent class by flight, of flights that show it often enough.
+
+    Args:
+        photos: Flight, classes (N,) and boxes (N, 4) of each photograph.
+    """
+    sides: dict[str, dict[int, list[float]]] = {}
+    counts: Counter[int] = Counter()
+    for flight, class_ids, boxes_px in photos:
+        counts.update(class_ids.tolist())
+        longer = (boxes_px[:, 2:] - boxes_px[:, :2]).max(axis=1, initial=0.0)
+        for class_id, side in zip(class_ids.tolist(), longer.tolist(), strict=True):
+            sides.setdefault(flight, {}).setdefault(class_id, []).append(side)
+    if not counts:
+        return {}
+    common = max(sorted(counts), key=lambda class_id: counts[class_id])
+    found = {flight: of_class.get(common, []) for flight, of_class in sides.items()}
+    return {flight: float(np.median(values)) for flight, values in found.items() if len(values) >= _YARDSTICK_BOXES}
 
 
 def find_donors(
@@ -166,7 +191,7 @@ def paste(
         donor = _chosen(pool, random)
         scale = _scale(donor.origin, into)
         quarters, mirrored = int(random.integers(4)), bool(random.integers(2))
-        if donor.pixels is None or not 1 / settings.max_scale <= scale <= settings.max_scale:
+        if donor.pixels is None or scale is None or not 1 / settings.max_scale <= scale <= settings.max_scale:
             continue
         patch, box = _prepared(donor, donor.pixels, scale=scale, quarters=quarters, mirrored=mirrored)
         place = _place(picture, patch, np.concatenate([taken_px, as_boxes(boxes)]), area_px=area_px, random=random)
@@ -201,8 +226,15 @@ def _chosen(pool: Sequence[Donor], random: np.random.Generator) -> Donor:
     return of_class[int(random.integers(len(of_class)))]
 
 
-def _scale(donor: Origin, into: Origin) -> float:
-    return 1.0 if donor.gsd_m is None or into.gsd_m is None else donor.gsd_m / into.gsd_m
+def _scale(donor: Origin, into: Origin) -> float | None:
+    """Size in ``into`` / in its own photograph; None where nothing tells."""
+    if donor.gsd_m and into.gsd_m:
+        return donor.gsd_m / into.gsd_m
+    if donor.flight == into.flight:
+        return 1.0
+    if donor.yardstick_px and into.yardstick_px:
+        return into.yardstick_px / donor.yardstick_px
+    return None
 
 
 def _prepared(

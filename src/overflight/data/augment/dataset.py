@@ -17,7 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from overflight.data.augment.copy_paste import Donor, Origin, at_most, find_donors, rare_classes, with_pixels
+from overflight.data.augment.copy_paste import (
+    Donor,
+    Origin,
+    at_most,
+    find_donors,
+    rare_classes,
+    with_pixels,
+    yardsticks_px,
+)
 from overflight.data.augment.settings import AugmentSettings
 from overflight.data.augment.tile import Augmented, Sample, augment_tile
 from overflight.data.facts import in_order
@@ -83,8 +91,10 @@ class Training:
             for values in ([one.latitude_deg for one in records], [one.longitude_deg for one in records])
         ]
         sites = sites_of(*places)
+        found = [(one.flight, self.labels[one.path].class_ids, self.labels[one.path].xyxy_px) for one in records]
+        sticks = yardsticks_px(found)
         return {
-            one.path: Origin(one.path, one.flight, str(site), one.gsd_m)
+            one.path: Origin(one.path, one.flight, str(site), one.gsd_m, sticks.get(one.flight))
             for one, site in zip(records, sites, strict=True)
         }
 
@@ -177,7 +187,7 @@ def augment_dataset(
     text = "".join(f"{canonical_json(line)}\n" for line in lines)
     if lines:
         write_text(training.target / AUGMENTED_FILE, text)
-    effects = Counter(word for line in lines for word in {said.split()[0] for said in line["applied"]})
+    effects = Counter(_effect(said) for line in lines for said in line["applied"])
     return {
         "copies": copies if work else 0,
         "tiles": len(lines),
@@ -187,6 +197,10 @@ def augment_dataset(
         "effects": dict(sorted(effects.items())),
         "digest": sha256_bytes(text.encode()),
     }
+
+
+def _effect(said: str) -> str:
+    return "pasted" if said.endswith("pasted") else said.split(maxsplit=1)[0]
 
 
 def remove_copies(target: Path) -> None:

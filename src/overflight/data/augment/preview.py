@@ -14,7 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from overflight.data.augment.copy_paste import Donor, Origin, at_most, find_donors, rare_classes, with_pixels
+from overflight.data.augment.copy_paste import (
+    Donor,
+    Origin,
+    at_most,
+    find_donors,
+    rare_classes,
+    with_pixels,
+    yardsticks_px,
+)
 from overflight.data.augment.settings import AugmentSettings
 from overflight.data.augment.tile import Augmented, Sample, augment_tile
 from overflight.data.facts import MAX_PHOTO_BYTES
@@ -147,6 +155,10 @@ class _Source:
             )
         ]
         self.sites = dict(zip(self.keys, map(str, sites_of(*places)), strict=True))
+        self.sticks = yardsticks_px((self._flight(key), self.class_ids(key), self.objects(key)) for key in self.keys)
+
+    def _flight(self, key: str) -> str:
+        return self.read.subject.flights[key].flight
 
     def size_wh(self, key: str) -> tuple[int, int]:
         return self.read.subject.photos[key].size_wh_px or (0, 0)
@@ -178,7 +190,8 @@ class _Source:
     def origin(self, key: str) -> Origin:
         subject = self.read.subject
         gsd_m = _gsd_m(subject.photos[key].metadata, self.size_wh(key))
-        return Origin(key, subject.flights[key].flight, self.sites[key], gsd_m)
+        flight = self._flight(key)
+        return Origin(key, flight, self.sites[key], gsd_m, self.sticks.get(flight))
 
     def pixels(self, key: str) -> Rgb:
         return decode(self.read.files.read(key, max_bytes=MAX_PHOTO_BYTES), where=key)

@@ -126,7 +126,7 @@ class CopyPaste(Chance):
         rare_below: A class is rare with fewer boxes than this share of the most frequent class.
         margin: Ground around the object that comes with it, as a share of its longer side.
         feather_px: Width of the soft edge.
-        max_scale: Largest change of size, where the ground sample distances differ; others are not pasted.
+        max_scale: Largest change of size for the difference in height; others are not pasted.
         max_area_px: Largest box that is taken, in square pixels.
     """
 
