@@ -53,7 +53,7 @@ def positions(profile: Profile) -> Section:
     if not len(profile.boxes["class_id"]):
         return Section("positions", "Where objects are", "", ())
     cells = _FINE_CELLS if len(profile.boxes["class_id"]) >= _MANY_BOXES else _COARSE_CELLS
-    counts = heat_map(profile.boxes, cells=cells)
+    counts = heat_map(profile.boxes, cells=cells).astype(np.float64)
     titles = [[f"{value:,.0f} boxes" for value in row] for row in counts.tolist()]
     known = profile.photos["width_px"] > 0
     wide, high = profile.photos["width_px"][known], profile.photos["height_px"][known]
