@@ -127,7 +127,7 @@ def compare(root: Path, given: argparse.Namespace) -> None:
     for name, number in (("all.json", len(photos)), ("few.json", few)):
         (root / name).write_text(json.dumps(_coco(photos[:number])))
     found: dict[str, list[tuple[float, float]]] = {}
-    for _ in range(given.rounds):
+    for round_number in range(given.rounds):
         for workers in dict.fromkeys((1, cores())):
             shutil.rmtree(root / "ours", ignore_errors=True)
             fresh = [replace(task) for task in tasks]
@@ -143,8 +143,10 @@ def compare(root: Path, given: argparse.Namespace) -> None:
                 shutil.rmtree(target, ignore_errors=True)
                 wall, cpu = _sahi(given.sahi_python, photos[0].parent, target, options)
                 found.setdefault(name, []).append((wall / number, cpu / number))
-                if name == "SAHI .jpg":
+                if name == "SAHI .jpg" and round_number == 0:
                     same_labels(root / "ours", target, tasks)
+        line = ", ".join(f"{name} {1 / seconds[-1][0]:.2f}" for name, seconds in found.items())
+        print(f"  round: {line} photos/s, load average {os.getloadavg()[0]:.1f}", flush=True)
     _print(found)
 
 
