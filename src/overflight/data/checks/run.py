@@ -46,7 +46,8 @@ def _absent_together(hits: Iterable[Hit], subject: Subject) -> Iterator[Hit]:
     boxes = sum(len(hit.boxes) for hit in absent)
     number = f" in {boxes:,} {'box' if boxes == 1 else 'boxes'}" if boxes else ""
     what = f"{len(absent):,} photographs that are not there{number}; the worst is {shown(worst.photo)}: {worst.what}"
-    yield Hit(what, score=worst.score, cure=worst.cure)
+    # of an absent photograph: it must not stand in the way as if it concerned the survey as a whole
+    yield Hit(what, worst.photo, where=subject.name, score=worst.score, cure=worst.cure)
 
 
 def by_catalogue(findings: Iterable[Finding], catalogue: Catalogue) -> list[Finding]:
