@@ -188,3 +188,10 @@ def test_what_a_check_found_is_shown_also_when_the_safe_cures_do_not_suffice(run
     else:
         assert "outside" in answer.stdout
         assert label.name in answer.stderr.splitlines()[-1]
+
+
+def test_a_name_that_cannot_be_used_is_refused_before_the_check_runs(run, tmp_path):
+    answer = run("survey", "check", tmp_path / "nowhere", "--fix", "a/b")
+    assert answer.returncode == 2
+    assert "--fix" in answer.stderr
+    assert "cannot be the name of a survey" in answer.stderr

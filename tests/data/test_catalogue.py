@@ -103,6 +103,7 @@ def test_levels_and_limits_change_and_nothing_else():
         ("tiny.min_side_px=many", "not a number", "tiny.min_side_px=8"),
         ("tiny.min_side_px=1e999", "not a number", "tiny.min_side_px=8"),
         ("tiny.min_side_px=nan", "not a number", "tiny.min_side_px=8"),
+        ("tiny.min_side_px=-1", "never less than 0", "tiny=off"),
         ("overhang.max_overhang_px=3", "limit of 'outside'", "outside.max_overhang_px=3"),
     ],
 )

@@ -36,13 +36,16 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
     Exits with 3 when there are errors. SOURCE is never changed.
     """
     from overflight.cli.output import emit_facts, emit_json, emit_rows, progress_view
+    from overflight.data.survey import check_name
     from overflight.lifecycle.survey_checks import CheckOptions, check_survey
     from overflight.lifecycle.surveys import add_survey
 
+    if fix_name is not None:
+        check_name(fix_name, option="--fix")
     context, options, fixed, unfixed = app.context(), CheckOptions(**given), None, None
     with progress_view(as_json=as_json) as progress:
         checked = check_survey(context, source, options=options, out=out, progress=progress)
-        if fix_name:
+        if fix_name is not None:
             try:
                 fixed = add_survey(
                     context,

@@ -215,7 +215,7 @@ def read_survey(
     return draft_of(read, catalogue=rules, fix=fix)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, *, option: str = "--name") -> None:
     """Refuse what cannot name a survey.
 
     Raises:
@@ -224,7 +224,7 @@ def check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise UsageError(
             f"{name!r} cannot be the name of a survey",
-            where="--name",
+            where=option,
             cure="Use up to 63 letters, digits, dots, hyphens and underscores, starting with a letter or digit",
         )
 

@@ -205,6 +205,9 @@ def _changed(catalogue: Catalogue, change: str) -> Rule:
         raise UsageError(
             f"{value[:80]!r} is not a number", where=change[:200], cure=f"Write {name}={rule.limits[limit]:g}"
         )
+    if number < 0:  # sides, shares, counts and distances: below zero a check would find all or nothing, silently
+        cure = f"Write 0 or more, or {code}=off" if not rule.fixed else "Write 0 or more"
+        raise UsageError(f"{limit} is never less than 0", where=change[:200], cure=cure)
     return replace(rule, limits={**rule.limits, limit: number})
 
 
