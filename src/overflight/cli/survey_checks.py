@@ -15,6 +15,15 @@ _SHOWN = 12
 _REGIONS = ["ignored_added", "ignored_removed"]
 
 
+def _survey_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """The name of ``--fix``, refused before anything is read."""
+    from overflight.data.survey import check_name
+
+    if name is not None:
+        check_name(name, option="--fix")
+    return name
+
+
 @click.command()
 @click.argument("source")
 @source_options
@@ -26,7 +35,13 @@ _REGIONS = ["ignored_added", "ignored_removed"]
 @click.option("--imgsz", type=click.IntRange(64, 2048), default=640, show_default=True, help="Size at training (px).")
 @click.option("--tile", "tile_px", type=click.IntRange(64, 8192), default=640, show_default=True, help="Tile (px).")
 @click.option("--model", help="Model package whose disagreement with the labels is ranked, e.g. latest.")
-@click.option("--fix", "fix_name", metavar="NAME", help="Store the survey as NAME with the safe cures applied.")
+@click.option(
+    "--fix",
+    "fix_name",
+    metavar="NAME",
+    callback=_survey_name,
+    help="Store the survey as NAME with the safe cures applied.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report (default: in OVERFLIGHT_HOME).")
 @json_option
 @pass_app
@@ -36,12 +51,9 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
     Exits with 3 when there are errors. SOURCE is never changed.
     """
     from overflight.cli.output import emit_facts, emit_json, emit_rows, progress_view
-    from overflight.data.survey import check_name
     from overflight.lifecycle.survey_checks import CheckOptions, check_survey
     from overflight.lifecycle.surveys import add_survey
 
-    if fix_name is not None:
-        check_name(fix_name, option="--fix")
     context, options, fixed, unfixed = app.context(), CheckOptions(**given), None, None
     with progress_view(as_json=as_json) as progress:
         checked = check_survey(context, source, options=options, out=out, progress=progress)
