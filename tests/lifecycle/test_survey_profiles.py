@@ -81,8 +81,11 @@ def served(found, **options):
             thread.join()
 
 
-@pytest.fixture
-def browsed(context, cars):
+@pytest.fixture(scope="module")
+def browsed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browsed")
+    context = Context(Settings(home=folder / "home"))
+    cars = make_survey_source(folder / "cars", flights=2, photos=2)
     (cars / "images/flight1/broken.jpg").write_bytes(b"\xff\xd8no")
     (cars / "labels/flight1/broken.txt").write_text("")
     return browse_survey(context, str(cars), **GIVEN)
