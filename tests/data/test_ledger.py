@@ -252,3 +252,17 @@ def test_a_photograph_that_cannot_be_taken_is_counted_once_with_its_labels(tmp_p
     assert draft.ledger == Ledger(2, 1, 1, 3, 1, 2)
     (left,) = draft.left_out
     assert (left.path, left.boxes) == (name, 2)
+
+
+def test_the_quarantine_takes_names_from_a_field_and_not_out_of_a_sentence(tmp_path):
+    names = ("a.jpg", "it has labels.jpg", "b" * 300 + ".jpg")
+    (tmp_path / names[0]).write_bytes(picture(1, ".jpg"))
+    images = [{"id": at, "file_name": name, "width": 60, "height": 40} for at, name in enumerate(names)]
+    boxes = [{"id": at, "image_id": at, "category_id": 1, "bbox": [1, 1, 9, 9]} for at in range(3)]
+    document = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "car"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    draft = read_survey(tmp_path, name="a")
+    absent = {entry.path: (entry.boxes, entry.reasons[0].names) for entry in draft.left_out if entry.absent}
+    assert absent == {key: (1, key) for key in draft.labels.absent}
+    assert "it has labels.jpg" in absent
+    assert draft.ledger.photos_absent == 2

@@ -138,7 +138,7 @@ DEFECTS = [
     pytest.param(share_label, ["shared-labels"], 1, id="two photos, one label file"),
     pytest.param(same_name, ["same-name"], 1, id="two photos, one name"),
     pytest.param(repeat_in_other_flight, ["leak"], 1, id="same photo in two flights"),
-    pytest.param(link_out, ["link"], 1, id="link out of the folder"),
+    pytest.param(link_out, ["link", "unreadable-photo"], 1, id="link out of the folder"),
     pytest.param(dangling_link, ["link"], 1, id="link to nowhere"),
 ]
 

@@ -29,6 +29,7 @@ class Finding:
         boxes: Indices of the boxes it speaks of within the labels of ``photo``.
         score: How bad it is among findings of the same code; larger is worse.
         beside: Photograph that ``photo`` is to be looked at beside, such as the other one of a pair.
+        names: Name by which labels call a photograph that is not there, empty for every other finding.
     """
 
     severity: Severity
@@ -40,6 +41,7 @@ class Finding:
     boxes: tuple[int, ...] = ()
     score: float = 0.0
     beside: str = ""
+    names: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.cure}" if self.cure else f"{self.where}: {self.what}"
@@ -54,6 +56,7 @@ class Finding:
             "cure": self.cure,
             "photo": self.photo,
             **({"beside": self.beside} if self.beside else {}),
+            **({"names": self.names} if self.names else {}),
         }
 
 

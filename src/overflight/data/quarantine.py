@@ -109,13 +109,13 @@ def named_only(labels: LabelSet) -> int:
 def _absent(labels: LabelSet, refused: list[RefusedBox]) -> list[LeftOut]:
     """One line per photograph that is only named, with its boxes; what is used of ``refused`` is taken out of it."""
     of_finding = {_place(entry.finding): entry for entry in refused}
-    by_name = {(labels.photos[key].file, shown(key)): key for key in sorted(labels.absent)}
+    by_name = {(labels.photos[key].file, key): key for key in sorted(labels.absent)}
     left: list[LeftOut] = []
     unclear: list[Finding] = []
     for finding in labels.findings:
         if not _names_a_photo(finding):
             continue
-        key = by_name.pop((file_of(finding.where), finding.what.partition(" has labels")[0]), None)
+        key = by_name.pop((file_of(finding.where), finding.names), None)
         entry = of_finding.pop(_place(finding), None)
         if key is not None:
             left.append(_named(labels, key, finding))
@@ -132,7 +132,7 @@ def _absent(labels: LabelSet, refused: list[RefusedBox]) -> list[LeftOut]:
         left.append(
             _named(labels, keys.pop(0), finding)
             if keys
-            else LeftOut("photo", _said_name(finding), 0, (finding,), absent=True)
+            else LeftOut("photo", finding.names or finding.where, 0, (finding,), absent=True)
         )
     for key in (key for keys in others.values() for key in keys):
         what = f"{shown(key)} has labels and there is no such photograph"
@@ -142,12 +142,6 @@ def _absent(labels: LabelSet, refused: list[RefusedBox]) -> list[LeftOut]:
 
 def _named(labels: LabelSet, key: str, finding: Finding) -> LeftOut:
     return LeftOut("photo", key, len(labels.photos[key]), (finding,), absent=True)
-
-
-def _said_name(finding: Finding) -> str:
-    """The photograph's name in a reader's sentence, else the label file."""
-    name, says, _ = finding.what.partition(" has labels")
-    return name.strip("'") if says else finding.where
 
 
 def _names_a_photo(finding: Finding) -> bool:

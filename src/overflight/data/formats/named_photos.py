@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from overflight.data.files import PhotoFile, SourceFiles
@@ -106,7 +106,7 @@ class NamedPhotos:
         if key is None:
             key = self._keys_of_absent[name] = self._unique(printable(name) or "(no name)")
             self.absent.add(key)
-            self.findings.append(self._missing(name, label_file))
+            self.findings.append(replace(self._missing(name, label_file), names=key))
         self._note_repeat(key, where, photo="")
         return NamedPhoto(key, declared_wh or NO_SIZE, "" if declared_wh else "missing-photo")
 
