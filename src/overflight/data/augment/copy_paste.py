@@ -120,14 +120,14 @@ def find_donors(
     blocked = np.concatenate([boxes_px, ignored_px])
     for index in np.flatnonzero(np.isin(class_ids, rare)):
         box = boxes_px[index]
-        margin = settings.margin * float((box[2:] - box[:2]).max())
+        sides = box[2:] - box[:2]
+        margin = settings.margin * float(sides.min())
         x0, y0 = np.floor(box[:2] - margin).astype(int).tolist()
         x1, y1 = np.ceil(box[2:] + margin).astype(int).tolist()
         whole = x0 >= 0 and y0 >= 0 and x1 <= size_wh[0] and y1 <= size_wh[1]
         others = np.delete(blocked, index, axis=0)
         window = as_boxes([(x0, y0, x1, y1)])
-        sides = box[2:] - box[:2]
-        if not whole or sides.min() < _MIN_SIDE_PX or sides.prod() > settings.max_area_px:
+        if not whole or not _MIN_SIDE_PX <= sides.min() <= settings.max_shorter_side_px:
             continue
         if intersection(window, others).any():
             continue

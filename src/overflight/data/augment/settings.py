@@ -124,18 +124,18 @@ class CopyPaste(Chance):
     Attributes:
         objects: How many, at most and at least.
         rare_below: A class is rare with fewer boxes than this share of the most frequent class.
-        margin: Ground around the object that comes with it, as a share of its longer side.
+        margin: Ground around the object that comes with it, as a share of its box's shorter side.
         feather_px: Width of the soft edge.
         max_scale: Largest change of size for the difference in height; others are not pasted.
-        max_area_px: Largest box that is taken, in square pixels.
+        max_shorter_side_px: Largest shorter side of a box that is taken.
     """
 
     objects: Annotated[tuple[_Count, _Count], _InOrder] = (1, 3)
     rare_below: Share = 0.2
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.15
+    margin: Annotated[float, Field(ge=0, le=1)] = 0.2
     feather_px: Annotated[float, Field(ge=0, le=50)] = 3.0
     max_scale: Annotated[float, Field(ge=1, le=4)] = 1.5
-    max_area_px: Annotated[float, Field(ge=16, le=1e8)] = 30_000.0
+    max_shorter_side_px: Annotated[float, Field(ge=4, le=10_000)] = 130.0
 
 
 class AugmentSettings(_Closed):
