@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from overflight.data.files import PhotoFile, SourceFiles
 from overflight.data.findings import Finding
+from overflight.data.formats.json_files import printable
 from overflight.data.formats.yolo_names import read_yaml
-from overflight.data.formats.yolo_text import shown
 from overflight.errors import InputError
 
 CODE = "split-list"
@@ -144,7 +144,7 @@ def _overlaps(parts: Sequence[_Part]) -> list[Finding]:
             found.append(Finding("error", CODE, key, what, "Remove it from one of the two", key))
         for entry in sorted(one.missing & other.missing):
             what = f"{other.source} names it too, and there is no such photo"
-            where = f"{one.source}: {shown(entry, at_most=80)}"
+            where = f"{one.source}: {printable(entry, at_most=80)}"
             found.append(Finding("error", CODE, where, what, "Remove it from one of the two"))
     return found
 
@@ -195,7 +195,7 @@ def _missing(source: str, entries: Sequence[str], missing: Sequence[str], names:
     gone = sorted({str(PurePosixPath(entry.replace("\\", "/")).parent) for entry in missing} - {"."})
     gone = [folder for folder in gone if not names.has_folder(folder.strip("/"))]
     if gone:
-        what += f"; the folder {shown(gone[0], at_most=80)}/ does not exist"
+        what += f"; the folder {printable(gone[0], at_most=80)}/ does not exist"
     cure = "Correct the paths in the list" if len(missing) == len(entries) else "Add the photos or remove the entries"
     return Finding("error" if len(missing) == len(entries) else "warning", CODE, source, what, cure)
 
@@ -248,7 +248,7 @@ def _of_places(
         for entry in entries:
             place = _place(entry, root, names)
             if place is None:
-                what = f"{name}: {shown(entry, at_most=80)} names no folder with photos and no list"
+                what = f"{name}: {printable(entry, at_most=80)} names no folder with photos and no list"
                 findings.append(Finding("warning", CODE, key, what, "Correct the path or add what it names"))
             elif place in names.texts:
                 data = _of_key(names.files, place, findings)
@@ -372,7 +372,7 @@ def _shown_path(files: SourceFiles, path: Path) -> str:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(shown(name, at_most=80) for name in names[:NAMES_SHOWN]) + more
+    return ", ".join(printable(name, at_most=80) for name in names[:NAMES_SHOWN]) + more
 
 
 def _count(number: int, noun: str, plural: str = "") -> str:

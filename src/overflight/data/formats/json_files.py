@@ -214,9 +214,9 @@ def shown(value: Any) -> str:
     return printable(text)
 
 
-def printable(text: str) -> str:
-    """The first 200 characters of ``text`` with everything escaped that a terminal or UTF-8 cannot take."""
-    cut = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+def printable(text: str, *, at_most: int = SHOWN_CHARACTERS) -> str:
+    """The first ``at_most`` characters of ``text`` with everything escaped that a terminal or UTF-8 cannot take."""
+    cut = text if len(text) <= at_most else text[: at_most - 3] + "..."
     if cut.isprintable():
         return cut
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)

@@ -31,6 +31,7 @@ from overflight.data.formats.json_files import (
 )
 from overflight.data.formats.labels import LabelSet, PhotoLabels
 from overflight.data.formats.named_photos import Sizes
+from overflight.data.formats.pairing import without_suffix
 from overflight.data.formats.sniffed import Sniffed, Written
 from overflight.data.formats.writing import Losses, kept, oriented, write_classes, written_names
 from overflight.errors import InputError
@@ -57,7 +58,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     """
     beside = _photos_by_stem(files)
     candidates = [key for key in files.others if key.lower().endswith(".json")]
-    candidates.sort(key=lambda key: (_stem(key) not in beside, key))
+    candidates.sort(key=lambda key: (without_suffix(key) not in beside, key))
     found = [key for key in candidates[:_LOOKED_AT] if _looks_so(head_and_tail(files, key)[0])]
     if not found:
         return None
@@ -105,7 +106,7 @@ class _Reader:
 
     def take(self, key: str) -> None:
         """Read one file."""
-        photos = self.beside.get(_stem(key), [])
+        photos = self.beside.get(without_suffix(key), [])
         beside = photos[0] if len(photos) == 1 else None
         document = read_document(self.files, key, max_bytes=MAX_BYTES)
         value = document.value
@@ -208,13 +209,9 @@ def _points(value: Any) -> list[_Point]:
 def _photos_by_stem(files: SourceFiles) -> dict[str, list[PhotoFile]]:
     found: dict[str, list[PhotoFile]] = defaultdict(list)
     for photo in files.photos:
-        found[_stem(photo.key)].append(photo)
+        found[without_suffix(photo.key)].append(photo)
         found[photo.key].append(photo)  # a.jpg.json, as written where a.jpg and a.png lie side by side
     return dict(found)
-
-
-def _stem(key: str) -> str:
-    return str(PurePosixPath(key).with_suffix(""))
 
 
 def write(labels: LabelSet, folder: Path, *, names: Mapping[str, str]) -> Written:

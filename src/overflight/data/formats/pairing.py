@@ -66,7 +66,7 @@ class Pairs:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[PhotoFile]]:
-        return _grouped(self.files.photos, lambda photo: _without_suffix(photo.name))
+        return _grouped(self.files.photos, lambda photo: without_suffix(photo.name))
 
     @cached_property
     def _by_file_name(self) -> dict[str, list[PhotoFile]]:
@@ -74,7 +74,7 @@ class Pairs:
 
     @cached_property
     def _by_file_stem(self) -> dict[str, list[PhotoFile]]:
-        return _grouped(self.files.photos, lambda photo: _without_suffix(PurePosixPath(photo.name).name))
+        return _grouped(self.files.photos, lambda photo: without_suffix(PurePosixPath(photo.name).name))
 
 
 def label_paths(paths: Mapping[str, str]) -> dict[str, str]:
@@ -84,10 +84,10 @@ def label_paths(paths: Mapping[str, str]) -> dict[str, str]:
     """
     stems: dict[str, int] = defaultdict(int)
     for path in paths.values():
-        stems[_without_suffix(path)] += 1
+        stems[without_suffix(path)] += 1
     whole = set(paths.values())
     return {
-        key: stem if stems[stem := _without_suffix(path)] == 1 and stem not in whole else path
+        key: stem if stems[stem := without_suffix(path)] == 1 and stem not in whole else path
         for key, path in paths.items()
     }
 
@@ -173,7 +173,8 @@ def evidence(found: Iterable[str], what: str) -> str:
     return f"{counted(len(keys), 'file', 'files')} with {what}, first: {keys[0]}"
 
 
-def _without_suffix(path: str) -> str:
+def without_suffix(path: str) -> str:
+    """``f/a`` of ``f/a.jpg``."""
     return str(PurePosixPath(path).with_suffix(""))
 
 

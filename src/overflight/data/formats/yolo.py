@@ -21,6 +21,7 @@ from overflight.data.files import SourceFiles, composed
 from overflight.data.findings import Finding, Severity
 from overflight.data.formats import yolo_layout as layout
 from overflight.data.formats import yolo_text as text
+from overflight.data.formats.entries import counted
 from overflight.data.formats.json_files import collector_paused
 from overflight.data.formats.labels import LabelSet, PhotoLabels, RefusedBox, xyxy_of_corners
 from overflight.data.formats.sniffed import Sniffed
@@ -70,7 +71,9 @@ def sniff(files: SourceFiles) -> Sniffed | None:
         return Sniffed("yolo", keys, f"{len(keys)} empty text files named like photos, first: {ordered[0]}")
     kind = kinds.most_common(1)[0][0]
     first = next(key for key, found in seen if found == kind)
-    evidence = f"{_count(len(keys), 'text file')} with lines `{text.FORMS[kind]}` in numbers, first: {first}"
+    evidence = (
+        f"{counted(len(keys), 'text file', 'text files')} with lines `{text.FORMS[kind]}` in numbers, first: {first}"
+    )
     if not claimed:
         evidence += " (none has the name of a photo)"
     return Sniffed(_NAMES[kind], keys, evidence)
@@ -150,7 +153,7 @@ def _read(
         refused.append(orphan)
     losses = ()
     if draft.polygons:
-        losses = (f"{_count(draft.polygons, 'polygon')} became the upright boxes around them",)
+        losses = (f"{counted(draft.polygons, 'polygon', 'polygons')} became the upright boxes around them",)
     return LabelSet(
         format=_NAMES[kind],
         classes=classes,
@@ -218,7 +221,7 @@ def _refuse_all(draft: _Draft, data: bytes, *, key: str, photo: str) -> None:
     """Lines of a photograph without a size: fractions of nothing."""
     count = text.count_lines(data)
     if count:
-        what = f"{_count(count, 'line')} without a size: the photo cannot be read"
+        what = f"{counted(count, 'line', 'lines')} without a size: the photo cannot be read"
         cure = "Bring the photograph as a JPEG, PNG or TIFF file that can be opened"
         finding = Finding("error", "unreadable-photo", key, what, cure, photo)
         draft.refused.append(RefusedBox(finding, count))
@@ -241,7 +244,7 @@ def _two_files(files: SourceFiles, key: str, *, photo: str, first: str) -> Refus
     """A second label file of one photograph: which of the two is right cannot be told, so its lines are refused."""
     data, error = layout.read_labels_file(files, key, max_bytes=MAX_FILE_BYTES)
     count = 0 if error is not None else text.count_lines(data)
-    what = f"{photo} has two label files: {first} and {key} ({_count(count, 'line')})"
+    what = f"{photo} has two label files: {first} and {key} ({counted(count, 'line', 'lines')})"
     return RefusedBox(Finding("error", "two-label-files", key, what, "Keep one of the two", photo), count)
 
 
@@ -250,7 +253,7 @@ def _orphan(files: SourceFiles, key: str, *, taken: Mapping[str, str]) -> Refuse
     if error is not None:
         return RefusedBox(Finding("error", "damaged", key, error.what, error.cure), 0)
     count = text.count_lines(data)
-    holds = f"it holds {_count(count, 'line')}" if count else "it is empty"
+    holds = f"it holds {counted(count, 'line', 'lines')}" if count else "it is empty"
     alike = files.similar(PurePosixPath(key).name)
     if alike is not None and alike.key not in taken:
         what = f"no photo belongs to this label file ({holds}), but {alike.key} has nearly its name"
@@ -258,10 +261,6 @@ def _orphan(files: SourceFiles, key: str, *, taken: Mapping[str, str]) -> Refuse
         return RefusedBox(Finding("error", "name-differs", key, what, cure), count)
     what = f"no photo belongs to this label file ({holds})"
     return RefusedBox(Finding("warning", "orphan-labels", key, what, "Add the photo or remove the labels"), count)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 # --- the strict face, for labels in stored surveys and data sets

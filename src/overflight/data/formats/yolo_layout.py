@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from overflight.data.files import IMAGE_FOLDERS, OTHER_SUFFIXES, PHOTO_SUFFIXES, SourceFiles, composed
 from overflight.data.formats.yolo_names import is_class_file
-from overflight.data.formats.yolo_text import is_polygon
+from overflight.data.formats.yolo_text import is_number, is_polygon
 from overflight.errors import InputError
 
 LABELS = "labels"
@@ -166,7 +166,7 @@ def read_labels_file(files: SourceFiles, key: str, *, max_bytes: int) -> tuple[b
 
 def _what_is(line: str) -> str:
     fields = line.split()
-    if fields[0].isascii() and fields[0].isdigit() and all(_is_number(one) for one in fields):
+    if fields[0].isascii() and fields[0].isdigit() and all(is_number(one) for one in fields):
         columns = len(fields)
         if columns == 5:
             return "detect"
@@ -178,14 +178,6 @@ def _what_is(line: str) -> str:
         return "other"
     suffix = PurePosixPath(line.strip()).suffix.lower()
     return "list" if suffix in PHOTO_SUFFIXES or suffix in OTHER_SUFFIXES else "other"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
 
 
 def _folder(key: str) -> str:

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from overflight.data.formats.json_files import LARGEST
+from overflight.data.formats.json_files import LARGEST, printable
 from overflight.imaging.boxes import Boxes, xyxy_from_cxcywh
 
 Kind = Literal["detect", "obb", "segment"]
@@ -149,7 +149,7 @@ def parse_by_line(data: bytes, *, kind: Kind, classes: int, polygons: bool = Fal
         outline = kind == "segment" or (polygons and kind == "detect" and _is_outline(fields))
         fault = _fault(fields, kind="segment" if outline else kind, classes=classes) if fields else _too_long(line)
         if fault is not None:
-            refused.append(RefusedLine(number, *fault, raw=shown(line)[:SHOWN]))
+            refused.append(RefusedLine(number, *fault, raw=printable(line[:SHOWN])[:SHOWN]))
             continue
         row = [float(one) for one in fields]
         class_ids.append(int(row[0]))
@@ -193,12 +193,6 @@ def count_lines(data: bytes) -> int:
     return sum(1 for line in data.removeprefix(_BOM).splitlines() if line.strip())
 
 
-def shown(text: str, *, at_most: int = SHOWN) -> str:
-    """``text`` for a message: cut, control characters escaped."""
-    cut = text[:at_most]
-    return cut if cut.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
-
-
 def corners_px(values: NDArray[np.float64], *, size_wh_px: tuple[int, int]) -> NDArray[np.float64]:
     """Corners (N, 4, 2) in pixels from rows (N, 8) of fractions."""
     return np.asarray(values.reshape(-1, 4, 2) * np.array(size_wh_px, dtype=np.float64))
@@ -218,16 +212,16 @@ def _fault(fields: Sequence[str], *, kind: Kind, classes: int) -> tuple[str, str
     if not fits:
         needed = "an odd number from 7 on is" if kind == "segment" else f"{COLUMNS[kind]} are"
         return "columns", f"{count} columns where {needed} needed", _column_hint(count, kind)
-    bad = next((one for one in fields if not _is_number(one)), None)
+    bad = next((one for one in fields if not is_number(one)), None)
     if bad is not None:
-        return "not-a-number", f"'{shown(bad, at_most=40)}' is not a number", "Write a decimal number"
+        return "not-a-number", f"'{printable(bad, at_most=40)}' is not a number", "Write a decimal number"
     if not all(abs(float(one)) <= LARGEST for one in fields[1:]):
         too_large = all(math.isfinite(float(one)) for one in fields)
         what = "holds a number that is too large" if too_large else "holds NaN or infinity"
         return "not-finite", what, "Draw this box again or remove the line"
     first = fields[0]
     if not first.isascii() or not first.isdigit():
-        return "unknown-class", f"class '{shown(first, at_most=40)}' is not a whole number", "Write its index"
+        return "unknown-class", f"class '{printable(first, at_most=40)}' is not a whole number", "Write its index"
     if float(first) >= classes:
         what = f"class {first.lstrip('0')[:40]} is not known (there are {classes}: 0 to {classes - 1})"
         return "unknown-class", what, "Add its name to the list of classes or correct the line"
@@ -258,7 +252,8 @@ def _too_long(line: str) -> tuple[str, str, str]:
     return "columns", f"the line has {len(line):,} characters", "Write one line per box"
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether every tool reads ``text`` as a number (``nan`` is one)."""
     if "_" in text or not text.isascii():  # Python alone reads 1_000 and digits of other scripts
         return False
     try:
@@ -270,7 +265,7 @@ def _is_number(text: str) -> bool:
 
 def _is_outline(fields: Sequence[str]) -> bool:
     """A polygon in fractions: a score and the number of a track behind a box make seven columns, too."""
-    return is_polygon(len(fields)) and all(_is_number(one) and -1 <= float(one) <= 2 for one in fields[1:])
+    return is_polygon(len(fields)) and all(is_number(one) and -1 <= float(one) <= 2 for one in fields[1:])
 
 
 def _cxcywh(x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
