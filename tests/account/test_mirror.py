@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of_test
 from hypothesis import strategies as st
 
-from overflight.account.mirror import RECORD, cache_folder, mirror, mirror_source
+from overflight.account.mirror import RECORD, cache_folder, mirror
 from overflight.account.object_fetch import missing_ranges
 from overflight.account.objects import S3Uri
 from overflight.errors import (
@@ -307,7 +307,9 @@ def test_too_little_disk_is_seen_before_anything_is_fetched(s3, source, put, fol
 
 def test_a_source_has_its_own_folder_below_home(s3, account, put, tmp_path):
     put(**SURVEY)
-    folder, done = mirror_source(s3, f"s3://{account.bucket}/s/", home=tmp_path)
+    address = S3Uri.parse(f"s3://{account.bucket}/s/")
+    folder = cache_folder(tmp_path, address)
+    done = mirror(s3, address, folder)
     assert files_in(folder) == SURVEY
     assert done.files == 4
     assert folder == cache_folder(tmp_path, S3Uri(account.bucket, "s"))

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from overflight.data.metadata import pose_of, read_metadata
-from overflight.imaging.footprint import footprint_area_m2, footprint_overlap, ground_footprint, ground_sample
+from overflight.imaging.footprint import footprint_overlap, ground_footprint, ground_sample
 from overflight.imaging.geo import CameraPose, ground_from_pixels, ground_sample_distance_m, metres_per_degree
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
@@ -31,6 +31,12 @@ POSE = CameraPose(
 
 def metres(points, pose=POSE):
     return (points - [pose.longitude_deg, pose.latitude_deg]) * np.array(metres_per_degree(pose.latitude_deg))
+
+
+def area_m2(footprint):
+    """Shoelace formula on the plane at its first corner."""
+    east, north = ((footprint - footprint[0]) * np.array(metres_per_degree(footprint[0, 1]))).T
+    return float(abs(np.dot(east, np.roll(north, -1)) - np.dot(north, np.roll(east, -1))) / 2)
 
 
 poses = st.builds(
@@ -51,7 +57,7 @@ def test_straight_down_it_equals_the_nadir_geometry(pose):
     sample = ground_sample(pose, **SIZE)
     gsd_m = ground_sample_distance_m(pose.altitude_agl_m, pose.focal_length_35mm_mm, **SIZE)
     assert (sample.nadir_m, sample.across_m, sample.along_m) == pytest.approx((gsd_m,) * 3)
-    assert footprint_area_m2(footprint) == pytest.approx(4000 * 3000 * gsd_m**2, rel=1e-3)
+    assert area_m2(footprint) == pytest.approx(4000 * 3000 * gsd_m**2, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +210,7 @@ def test_neighbours_across_the_antimeridian_overlap():
     west, east = replace(POSE, longitude_deg=179.9999), replace(POSE, longitude_deg=-179.9999)
     overlap = footprint_overlap(ground_footprint(west, **SIZE), ground_footprint(east, **SIZE))
     assert 0.85 < overlap < 1.0
-    assert footprint_area_m2(ground_footprint(west, **SIZE)) == pytest.approx(
-        footprint_area_m2(ground_footprint(POSE, **SIZE)), rel=1e-4
-    )
+    assert area_m2(ground_footprint(west, **SIZE)) == pytest.approx(area_m2(ground_footprint(POSE, **SIZE)), rel=1e-4)
 
 
 def brighton(number):
@@ -226,7 +230,7 @@ def test_photographs_7_s_apart_show_mostly_the_same_ground():
         assert 0.6 < footprint_overlap(first, second) < 0.72
     for first, second in pairwise(footprints[::2]):
         assert 0.25 < footprint_overlap(first, second) < 0.45
-    assert footprint_area_m2(footprints[0]) == pytest.approx(67.9 * 38.2, rel=0.05)
+    assert area_m2(footprints[0]) == pytest.approx(67.9 * 38.2, rel=0.05)
 
 
 def test_the_way_back_crosses_the_same_ground():
@@ -241,6 +245,6 @@ def test_footprints_of_a_town_from_straight_down_to_the_horizon():
     nadir, oblique = (pose_of(read_metadata(folder / f"DJI_00{n}.JPG")) for n in (10, 19))
     level = pose_of(read_metadata(SHARED / "stills-4k/labelled_4k/images/DJI_0030.JPG"))
     size = {"width_px": 4000, "height_px": 2250}
-    assert footprint_area_m2(ground_footprint(nadir, **size)) == pytest.approx(129.0 * 72.6, rel=0.05)  # by its sensor
-    assert footprint_area_m2(ground_footprint(oblique, **size)) > 5 * 129.0 * 72.6
+    assert area_m2(ground_footprint(nadir, **size)) == pytest.approx(129.0 * 72.6, rel=0.05)  # by its sensor
+    assert area_m2(ground_footprint(oblique, **size)) > 5 * 129.0 * 72.6
     assert ground_footprint(level, **size) is None

@@ -90,15 +90,6 @@ def cache_folder(home: Path, uri: S3Uri) -> Path:
     return home / "cache" / "sources" / uri.bucket / sha256_bytes(str(address).encode())[:16]
 
 
-def mirror_source(
-    s3: S3Client, address: str, *, home: Path, progress: Callable[[Standing], None] | None = None
-) -> tuple[Path, Mirrored]:
-    """The folder with the content of ``s3://bucket/prefix``, fetched where missing; raises as :func:`mirror`."""
-    uri = S3Uri.parse(address)
-    folder = cache_folder(home, uri)
-    return folder, mirror(s3, uri, folder, progress=progress)
-
-
 def mirror(
     s3: S3Client,
     uri: S3Uri,

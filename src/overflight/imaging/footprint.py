@@ -82,12 +82,6 @@ def ground_sample(pose: CameraPose, *, width_px: int, height_px: int) -> GroundS
     return GroundSample(nadir_m, nadir_m / cosine, nadir_m / cosine**2)
 
 
-def footprint_area_m2(footprint_lonlat_deg: Points) -> float:
-    """Area of a footprint (N, 2) on the ellipsoid's tangent plane at its middle (shoelace formula)."""
-    east, north = _metres(footprint_lonlat_deg, _middle(footprint_lonlat_deg)).T
-    return float(abs(np.dot(east, np.roll(north, -1)) - np.dot(north, np.roll(east, -1))) / 2)
-
-
 def footprint_overlap(first_lonlat_deg: Points, second_lonlat_deg: Points) -> float:
     """Area that two convex footprints (N, 2) share, as a share of the smaller one, 0..1."""
     middle = _middle(first_lonlat_deg)

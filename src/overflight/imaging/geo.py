@@ -91,14 +91,6 @@ def ground_from_pixels(pose: CameraPose, points_xy_px: Points, *, width_px: int,
     return np.asarray(degrees + np.array([pose.longitude_deg, pose.latitude_deg]), dtype=np.float64)
 
 
-def pixels_from_ground(pose: CameraPose, lonlat_deg: Points, *, width_px: int, height_px: int) -> Points:
-    """The inverse of :func:`ground_from_pixels`."""
-    turn, gsd_m = _frame(pose, width_px=width_px, height_px=height_px)
-    degrees = lonlat_deg - np.array([pose.longitude_deg, pose.latitude_deg])
-    right_up_m = (degrees * np.array(metres_per_degree(pose.latitude_deg))) @ turn
-    return np.asarray(right_up_m / np.array([gsd_m, -gsd_m]) + np.array([width_px, height_px]) / 2, dtype=np.float64)
-
-
 def box_rings(pose: CameraPose, boxes_xyxy_px: Boxes, *, width_px: int, height_px: int) -> NDArray[np.float64]:
     """Closed rings (N, 5, 2) of longitude and latitude around boxes (N, 4), counter-clockwise as GeoJSON wants them."""
     x1, y1, x2, y2 = boxes_xyxy_px.T
