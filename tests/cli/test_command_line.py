@@ -131,6 +131,15 @@ def test_a_faulty_survey_is_refused_or_quarantined_never_half_added(run, tmp_pat
     assert added["photos"] + added["quarantined"] == len(list(source.rglob("*.jpg")))
 
 
+def test_photographs_that_only_labels_name_are_quarantined_in_every_place(run, tmp_path):
+    source = make_survey_source(tmp_path / "photos")
+    label = next((source / "labels").rglob("*.txt"))
+    label.with_name("orphan.txt").write_bytes(label.read_bytes())
+    added = json.loads(run("survey", "add", source, "--name", "harbour", "--json").stdout)
+    shown = json.loads(run("survey", "show", "harbour", "--json").stdout)
+    assert added["quarantined"] == shown["quarantined"] == added["ledger"]["photos_quarantined"] == 1
+
+
 def test_output_into_a_pipe_has_no_control_characters(run):
     answer = run("pipeline", "show")
     assert "\x1b" not in answer.stdout + answer.stderr

@@ -280,7 +280,7 @@ def write_survey(
         )
     draft.ledger.check()
     survey = draft.survey(created_at=created_at)
-    facts = {**survey.as_dict(), "quarantined": draft.ledger.photos_quarantined - draft.ledger.photos_absent}
+    facts = {**survey.as_dict(), "quarantined": draft.ledger.photos_quarantined}
     if target.exists() and any(target.iterdir()):
         _require_same(survey, target)
         return facts

@@ -30,7 +30,7 @@ class SurveyVersion:
         digest: SHA-256 over manifest and classes, 64 hex digits.
         uri: ``s3://`` prefix of the version, without a slash at the end.
         facts: Content of ``survey.json``.
-        quarantined: Photos left out when it was added.
+        quarantined: Photos left out when it was added, those that only labels name included, as in its ledger.
         warnings: What the reader noticed when it was added and what does not stand in the way, one sentence each.
         sentences: Where every photograph and box went, and what a survey cannot hold.
     """
@@ -126,4 +126,5 @@ def show_survey(context: Context, name: str) -> SurveyVersion:
 def _read_version(context: Context, prefix: str) -> SurveyVersion:
     bucket = context.names.bucket
     facts = read_json(context.client("s3"), bucket, f"{prefix}/survey.json")
-    return SurveyVersion(facts["name"], facts["digest"], f"s3://{bucket}/{prefix}", facts)
+    quarantined = int(facts.get("ledger", {}).get("photos_quarantined", 0))
+    return SurveyVersion(facts["name"], facts["digest"], f"s3://{bucket}/{prefix}", facts, quarantined)
