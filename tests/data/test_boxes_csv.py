@@ -46,6 +46,22 @@ def test_columns_are_found_by_their_usual_names(tmp_path, text):
     assert labels.findings == labels.refused == labels.losses == ()
 
 
+def test_semicolons_between_the_columns_are_understood_and_told(tmp_path):
+    files = place(tmp_path, {"boxes.csv": (HEADER + ROW).replace(",", ";"), "a.jpg": None})
+    sniffed = boxes_csv.sniff(files)
+    assert "semicolons" in sniffed.evidence
+    labels = boxes_csv.read(files, {"a.jpg": (100, 80)}, labels=sniffed.labels)
+    assert labels.photos["a.jpg"].xyxy_px.tolist() == [[10, 20, 30.5, 40]]
+    assert labels.findings == labels.refused == ()
+
+
+def test_decimal_commas_are_refused(tmp_path):
+    labels = read(tmp_path, (HEADER + ROW).replace(",", ";").replace("30.5", "30,5"))
+    (refused,) = labels.refused
+    assert (refused.finding.code, refused.finding.where) == ("not-a-number", "boxes.csv:2")
+    assert "'30,5'" in refused.finding.what
+
+
 def test_names_may_hold_blanks_and_commas(tmp_path):
     rows = '"Lake, 2020 b.JPG",1,2,3,4,"pelican, white"\nAWPE Pigeon Lake.JPG,5,6,7,8,gull\n'
     photos = {"images/Lake, 2020 b.JPG": None, "images/AWPE Pigeon Lake.JPG": None}
@@ -115,7 +131,7 @@ def test_a_row_that_is_no_box_is_refused_with_its_line(tmp_path, row, code, phot
     [
         pytest.param(ROW, "no first line", id="RetinaNet: no header"),
         pytest.param("a.jpg,,,,,\n" + ROW, "no first line", id="no header, first photograph empty"),
-        pytest.param((HEADER + ROW).replace(",", ";"), "semicolons", id="semicolons"),
+        pytest.param((HEADER + ROW).replace(",", ";") + "a.jpg;1;2\n", "semicolons", id="semicolons, a short line"),
         pytest.param((HEADER + ROW).replace(",", "\t"), "tabs", id="tabs"),
         pytest.param(HEADER + '"a.jpg,10,20,30,40,car\n', "after line", id="quote never closed"),
         pytest.param((HEADER + ROW).encode() + b"\xff", "not UTF-8", id="Latin-1"),

@@ -2,7 +2,8 @@
 
 Pixels, half-open corners from 0 (DeepForest reads them so with rasterio). The first line names the columns; usual other
 names are known. A row without coordinates, or the only row of its photograph with ``0,0,0,0`` as DeepForest has it,
-stands for a photograph without objects. Columns width and height beside the corners are the photograph's size. Every
+stands for a photograph without objects. Columns width and height beside the corners are the photograph's size.
+Semicolons between the columns are understood where every line has as many of them; decimal commas are refused. Every
 file is read twice: once to see that it is whole, once for the boxes. It knows no photograph beyond its name and size.
 """
 
@@ -59,6 +60,7 @@ class _Table:
     columns: Mapping[str, int]
     width: int
     more: tuple[str, ...] = ()
+    delimiter: str = ","
 
 
 @dataclass
@@ -78,7 +80,8 @@ class _Box:
 
 def sniff(files: SourceFiles) -> Sniffed | None:
     """Tables whose first line names a photograph, four corners and a class, or that would if it had one."""
-    found = []
+    found: list[str] = []
+    separated = 0
     for at, key in enumerate(key for key in files.others if key.lower().endswith((".csv", ".tsv"))):
         if at >= _CANDIDATES and not found:
             break  # tables about other things
@@ -86,9 +89,14 @@ def sniff(files: SourceFiles) -> Sniffed | None:
         named = (isinstance(_table(head.replace(delimiter, ",")), _Table) for delimiter in ",;\t")
         if any(named) or _looks_headless(head):
             found.append(key)
+            table = _table(head)
+            separated += isinstance(table, _Table) and table.delimiter == ";"
     if not found:
         return None
-    return Sniffed(NAME, tuple(found), evidence(found, "a photograph, four corners and a class a row"))
+    said = "a photograph, four corners and a class a row"
+    if separated:
+        said += f" ({separated} of them with semicolons between the columns)"
+    return Sniffed(NAME, tuple(found), evidence(found, said))
 
 
 def _head(files: SourceFiles, key: str) -> str:
@@ -99,8 +107,8 @@ def _head(files: SourceFiles, key: str) -> str:
         return ""
 
 
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+def _rows(text: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     for row in reader:
         if any(cell.strip() for cell in row):
             yield reader.line_num, row
@@ -108,8 +116,28 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _table(text: str) -> _Table | Refusal:
     """Columns from the first row of ``text``, or why they cannot be used."""
+    found = _columns(text, ",")
+    if isinstance(found, _Table | Refusal):
+        return found
+    cells, missing = found
+    if len(cells) == 1 and cells[0].count(";") >= len(HEADER) - 1:
+        separated = _columns(text, ";")
+        if isinstance(separated, _Table):
+            return separated
+    if _looks_headless(text):
+        return Refusal("columns", "has no first line that names the columns", _WRITE)
+    for delimiter, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(cells) == 1 and cells[0].count(delimiter) >= len(HEADER) - 1:
+            cure = "Save it with commas; in Excel: file type `CSV UTF-8 (comma delimited)` and decimal points"
+            return Refusal("columns", f"has {called} between its columns, not commas", cure)
+    names = ", ".join(cell.strip().lower() for cell in cells)
+    return Refusal("columns", f"has no column {', '.join(missing)}; its columns are {shown(names)}", _WRITE)
+
+
+def _columns(text: str, delimiter: str) -> _Table | Refusal | tuple[list[str], list[str]]:
+    """The columns; or cells of the first row and names that are missing in it."""
     try:
-        _, cells = next(_rows(text), (0, []))
+        _, cells = next(_rows(text, delimiter), (0, []))
     except csv.Error as error:
         return Refusal("damaged", f"is no CSV file ({error})", "Export the table again")
     names = [cell.strip().lower() for cell in cells]
@@ -120,17 +148,11 @@ def _table(text: str) -> _Table | Refusal:
         if spelling in names
     }
     missing = [column for column in HEADER if column not in columns]
-    if not missing:
-        used = set(columns.values())
-        more = tuple(cell.strip() for index, cell in enumerate(cells) if index not in used)
-        return _Table(columns, len(cells), more)
-    if _looks_headless(text):
-        return Refusal("columns", "has no first line that names the columns", _WRITE)
-    for delimiter, called in ((";", "semicolons"), ("\t", "tabs")):
-        if len(cells) == 1 and cells[0].count(delimiter) >= len(HEADER) - 1:
-            cure = "Save it with commas; in Excel: file type `CSV UTF-8 (comma delimited)` and decimal points"
-            return Refusal("columns", f"has {called} between its columns, not commas", cure)
-    return Refusal("columns", f"has no column {', '.join(missing)}; its columns are {shown(', '.join(names))}", _WRITE)
+    if missing:
+        return cells, missing
+    used = set(columns.values())
+    more = tuple(cell.strip() for index, cell in enumerate(cells) if index not in used)
+    return _Table(columns, len(cells), more, delimiter)
 
 
 def _looks_headless(text: str) -> bool:
@@ -194,8 +216,10 @@ def _whole(files: SourceFiles, key: str) -> tuple[str, _Table] | Refusal:
         return table
     line = 0
     try:
-        for line, _ in _rows(text):  # noqa: B007 - the line of the last row that could be read
-            pass
+        for line, row in _rows(text, table.delimiter):
+            if table.delimiter != "," and len(row) != table.width:
+                what = f"has semicolons between its columns, and line {line} has {len(row)} of {table.width} columns"
+                return Refusal("columns", what, "Save it with commas, or give each line the same columns")
     except csv.Error as error:
         return Refusal("damaged", f"cannot be read after line {line} ({error})", "Close the quotes, or export it again")
     return text, table
@@ -207,7 +231,7 @@ def _file(
     counts.more.update(dict.fromkeys(table.more))
     piles: dict[str, Pile] = {}
     waiting: dict[str, list[_Box]] = {}
-    rows = _rows(text)
+    rows = _rows(text, table.delimiter)
     next(rows)
     for line, row in rows:
         where = f"{key}:{line}"
@@ -220,7 +244,7 @@ def _file(
         box = found if isinstance(found, Refusal) else _box(found, line, known)
         if isinstance(box, Refusal):
             photo = piles[name].photo if name else ""
-            gathered.refuse(box, where=where, entry=",".join(row), photo=photo)
+            gathered.refuse(box, where=where, entry=table.delimiter.join(row), photo=photo)
         elif box is not None:
             waiting.setdefault(name, []).append(box)
     for name, boxes in waiting.items():
