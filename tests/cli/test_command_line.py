@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import UnauthorizedSSOTokenError
 
 from factories import make_survey_source
-from overflight.cli.main import cli
+from overflight.cli.main import cli, main
 
 OVERFLIGHT = [sys.executable, "-m", "overflight.cli.main"]
 
@@ -179,6 +180,19 @@ def test_every_command_takes_json_and_every_option_has_a_help():
     for name, options in commands(cli):
         assert "--json" in [word for option in options for word in option.opts], name
         assert [option.name for option in options if not option.help] == [], name
+
+
+def test_an_error_of_aws_names_the_profile_that_was_chosen(monkeypatch, capsys):
+    def fail(*_given, **_options):
+        raise UnauthorizedSSOTokenError
+
+    monkeypatch.setattr("overflight.lifecycle.survey_versions.list_surveys", fail)
+    monkeypatch.setattr(sys, "argv", ["overflight", "--profile", "fieldwork", "survey", "list"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "fieldwork" in said
+    assert "OVERFLIGHT_PROFILE" not in said
 
 
 def test_the_program_is_installed():

@@ -45,6 +45,8 @@ def cli(context: click.Context, /, *, verbose: bool, **options: Any) -> None:
     Start with `overflight demo`. Everything lives in ./.overflight until you choose `--platform aws`.
     """
     logs.set_up("INFO" if verbose else "WARNING")
+    if isinstance(context.obj, dict):  # of ``main``, which has no context any more when it words an error
+        context.obj.update(options)
     context.obj = App(options)
 
 
@@ -70,8 +72,9 @@ for command in (*survey_augment.COMMANDS, *survey_checks.COMMANDS, *survey_leaks
 def main() -> None:
     """Entry point of the program ``overflight``."""
     as_json = "--json" in sys.argv
+    given: dict[str, Any] = {}
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False, obj=given)
         sys.exit(code if isinstance(code, int) else 0)
     except (click.exceptions.Abort, KeyboardInterrupt) as interrupt:
         words = str(interrupt.__cause__ or interrupt)
@@ -90,7 +93,8 @@ def main() -> None:
             raise
         from overflight.account.aws_errors import translate
 
-        translated = translate(error)  # type: ignore[arg-type]  # botocore's errors are its two bases
+        profile = App(given).settings().profile if given else None
+        translated = translate(error, profile=profile)  # type: ignore[arg-type]  # botocore's errors are its two bases
         _report(translated, as_json=as_json)
         sys.exit(translated.exit_code)
 
