@@ -56,7 +56,7 @@ def sniff(files: SourceFiles) -> Sniffed | None:
     """Manifests by ``source-ref`` and the type of their metadata in the first line."""
     candidates = [key for key in files.others if key.lower().endswith(_SUFFIXES)]
     candidates.sort(key=lambda key: (_SUFFIXES.index("." + key.lower().rsplit(".", 1)[1]), key.count("/"), key))
-    found = []
+    found: list[str] = []
     for at, key in enumerate(candidates):
         if at >= _LOOKED_AT and not found:
             break  # thousands of JSON files about other things

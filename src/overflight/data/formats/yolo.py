@@ -151,7 +151,7 @@ def _read(
         orphan = _orphan(files, key, taken=pairs.labels)
         findings.append(orphan.finding)
         refused.append(orphan)
-    losses = ()
+    losses: tuple[str, ...] = ()
     if draft.polygons:
         losses = (f"{counted(draft.polygons, 'polygon', 'polygons')} became the upright boxes around them",)
     return LabelSet(
