@@ -86,7 +86,7 @@ def test_an_execution_of_three_jobs_shows_data_figures_and_files(tracking, tmp_p
         for step in execution.steps
     }
     assert files["Validate"] == {"decision.json", "report.json", "report.html"}
-    assert files["Prepare"] == {"dataset/dataset.json", "dataset/truth.json"}
+    assert files["Prepare"] == {"dataset/baseline.json", "dataset/dataset.json", "dataset/truth.json"}
     assert {"evaluation.json", "predictions.json", "plots/curves.png", "plots/confusion.png"} <= files["Evaluate"]
     assert pending_logs(tmp_path) == []
 
