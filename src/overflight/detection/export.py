@@ -23,7 +23,7 @@ from overflight.files import sha256_file, write_json
 SCHEMA = "overflight.model/1"
 OPSET = 17
 TOLERANCE = 1e-3
-_PACKAGES = ("overflight", "torch", "ultralytics", "onnx", "onnxruntime", "numpy", "opencv-python")
+_PACKAGES = ("overflight", "torch", "ultralytics", "onnx", "onnxruntime", "numpy", "opencv-python", "simplejpeg")
 
 
 def export_onnx(model: Any, path: Path, *, imgsz_px: int, seed: int = 0) -> float:

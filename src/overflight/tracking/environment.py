@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = ("overflight", "torch", "torchvision", "ultralytics", "onnxruntime", "numpy", "opencv-python", "mlflow")
+LIBRARIES = (
+    "overflight",
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "onnxruntime",
+    "numpy",
+    "opencv-python",
+    "simplejpeg",
+    "mlflow",
+)
 
 
 @dataclass(frozen=True)
