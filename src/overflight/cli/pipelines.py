@@ -54,9 +54,7 @@ def run() -> None:
 @click.option("--weights", help="Checkpoint to start from (.pt); empty: from scratch.")
 @click.option("--recipe", help="Named set of training settings, e.g. default or demo.")
 @click.option("--split-by", type=click.Choice(["flight", "ground", "time-gap"]), help="What may not be torn apart.")
-@click.option(
-    "--max-leak", type=click.FloatRange(0, 1), help="Gate: share of the test that may leak, 0..1."
-)
+@click.option("--max-leak", type=click.FloatRange(0, 1), help="Gate: share of the test that may leak, 0..1.")
 @click.option("--augment", help="Preset for copies of the training tiles: nadir, oblique (default: none).")
 @click.option("--copies", type=click.IntRange(0, 20), help="Copies of each training tile.")
 @click.option("--tile", "tile_px", type=click.IntRange(64, 4096), help="Tile size for large photos (px).")

@@ -7,10 +7,10 @@ catalogue of checks.
 
 JPEG is reduced by 2, 4 or 8 while it is decoded (``scaled``), in half the time. Where a whole number of pixels becomes
 one (4000, 4032, 4096, 8000 px, but not 5472 or 3840) the figures are those of the whole picture averaged: on 20 real
-photographs of 4000 px sharpness, focus and contrast differ by less than 1 % and noise by 0.03 grey levels. Elsewhere
-two reductions follow each other and smooth twice: sharpness is up to a third lower, focus and noise a fifth, contrast
-2 %; other figures of light and colour are the same to 2 grey levels. ``tests/data/test_profile_scaled.py`` holds them to that. So compare sharpness among
-photographs of one size.
+photographs of 4000 px sharpness, focus and contrast differ by 2 to 3 % at most, but for nearly black ones (a lens cap:
+sharpness by 9 %). Elsewhere two reductions follow each other and smooth twice: sharpness is up to a third lower, focus
+and noise a fifth, contrast 2 %. Other figures of light and colour are the same to 2 grey levels. So compare sharpness
+among photographs of one size. ``tests/data/test_profile_scaled.py`` holds the figures to that.
 
 Sources: ITU-R BT.601 (luma); J. L. Pech-Pacheco et al., ICPR 2000 (variance of the Laplacian as sharpness);
 J. Immerkaer, Fast noise variance estimation, CVIU 64 (1996); K. He et al., Single image haze removal using dark channel
