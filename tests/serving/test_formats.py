@@ -12,7 +12,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from overflight.errors import InputError, UsageError
-from overflight.imaging.geo import CameraPose, pixels_from_ground
+from overflight.imaging.geo import CameraPose, ground_from_pixels
 from overflight.serving.detections import Detections, no_detections
 from overflight.serving.formats import unique_stems, why_not_placed, write_predictions
 from overflight.serving.schema import from_json, to_document
@@ -104,8 +104,11 @@ def test_geojson_puts_boxes_on_the_ground_and_states_its_assumption(tmp_path):
     assert "straight down" in first["properties"]["assumption"]
     assert (first["properties"]["class"], first["properties"]["off_nadir_deg"]) == ("boat", 0.0)
     ring = np.array(first["geometry"]["coordinates"][0])
-    corners = pixels_from_ground(POSE, ring, width_px=4000, height_px=3000)
-    assert [*corners.min(axis=0), *corners.max(axis=0)] == pytest.approx([100, 200, 300, 260], abs=1.0)  # 1 cm and less
+    box = np.array([[100, 200], [300, 200], [300, 260], [100, 260]], dtype=np.float64)
+    there = ground_from_pixels(POSE, box, width_px=4000, height_px=3000)
+    apart_deg = np.abs(ring[:-1, None] - there[None]).max(axis=2)  # each corner is one of the four
+    assert apart_deg.min(axis=1).max() < 1e-6  # 11 cm; the box is 2 m high
+    assert sorted(apart_deg.argmin(axis=1)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
