@@ -10,6 +10,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 
 from factories import make_survey_source
@@ -50,6 +51,22 @@ def test_any_number_of_jobs_gives_the_same_bytes(survey, expected, tmp_path, cou
         cut_shard(survey, tmp_path, request=REQUEST, shard=Shard(index, count))
     finish_dataset(survey, tmp_path, request=REQUEST, shards=count)
     assert content(tmp_path) == expected
+
+
+@pytest.mark.parametrize("change", [{"0": "1", "1": "0"}, None], ids=["class", "box"])
+def test_the_digest_knows_the_labels_of_training(tmp_path, change):
+    source = make_survey_source(tmp_path / "source", flights=4, photos=1, size_wh=(120, 90))
+    made = []
+    for name in ("before", "after"):
+        write_survey(read_survey(source, name="s"), tmp_path / f"survey-{name}")
+        made.append(build_dataset(tmp_path / f"survey-{name}", tmp_path / name, request=REQUEST))
+        labels = min((source / "labels" / made[0]["split"]["train"][0]).iterdir())
+        *others, last = [line.split() for line in labels.read_text().splitlines()]
+        last = [change[last[0]], *last[1:]] if change else [*last[:3], f"{0.9 * float(last[3]):.8f}", last[4]]
+        labels.write_text("".join(f"{' '.join(line)}\n" for line in (*others, last)))
+    assert made[0]["split"] == made[1]["split"]
+    assert made[0]["tile_boxes"] == made[1]["tile_boxes"]
+    assert made[0]["digest"] != made[1]["digest"]
 
 
 def test_a_missing_job_is_named_and_can_follow(survey, expected, tmp_path):
@@ -144,6 +161,22 @@ def _runs(process_id):
         return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def test_a_photograph_called_like_a_tile_of_another_gets_a_name_of_its_own(tmp_path):
+    source = make_survey_source(tmp_path / "source", flights=4, photos=2, size_wh=(320, 240))
+    for flight in range(1, 5):  # once cut with the same settings by hand, and left beside the photograph
+        for kind, suffix in (("images", ".jpg"), ("labels", ".txt")):
+            folder = source / kind / f"flight{flight}"
+            (folder / f"flight{flight}_0002{suffix}").rename(folder / f"flight{flight}_0001_x00000_y00000{suffix}")
+        small = cv2.imread(str(image := source / f"images/flight{flight}/flight{flight}_0001_x00000_y00000.jpg"))
+        cv2.imwrite(str(image), small[:120, :120])
+        (source / f"labels/flight{flight}/{image.stem}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    write_survey(read_survey(source, name="s"), tmp_path / "survey")
+    made = build_dataset(tmp_path / "survey", tmp_path / "tiles", request=REQUEST)
+    assert len(list((tmp_path / "tiles/images").rglob("*.jpg"))) == sum(made["tiles"].values())
+    for line in map(json.loads, (tmp_path / "tiles/tiles.jsonl").read_text().splitlines()):
+        assert sha256_file(tmp_path / "tiles" / line["tile"]) == line["sha256"]
 
 
 def test_leftovers_of_other_settings_go(survey, expected, tmp_path):

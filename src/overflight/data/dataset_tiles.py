@@ -8,6 +8,7 @@ test part and does not split.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from overflight.imaging.tiles import GRID_PX
 
 TILED_PARTS = ("train", "val")
 _TORN_SHARE = 0.01
+_PLACE = re.compile(r"_x\d{5,}_y\d{5,}$")  # behind the stem in the names of tiles
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,19 @@ def plan_tiles_of(
 
 
 def _stems(photos: Sequence[PhotoRecord]) -> dict[str, str]:
-    """A file name without suffix for each photograph: its path in one piece; with a digest where two would collide."""
+    """A file name without suffix for each photograph: its path in one piece; with a digest where two would collide.
+
+    Two tiles too: a photograph may be called like a tile of another.
+    """
     flat = {photo.path: "__".join(PurePosixPath(photo.path).with_suffix("").parts[1:]) for photo in photos}
     uses = Counter(stem.lower() for stem in flat.values())
+
+    def alone(stem: str) -> bool:
+        whole = _PLACE.sub("", stem)
+        return uses[stem] == 1 and (whole == stem or whole not in uses)
+
     return {
-        path: stem if uses[stem.lower()] == 1 else f"{stem}_{sha256_bytes(path.encode())[:8]}"
+        path: stem if alone(stem.lower()) else f"{stem}_{sha256_bytes(path.encode())[:8]}"
         for path, stem in flat.items()
     }
 

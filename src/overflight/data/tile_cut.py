@@ -28,7 +28,7 @@ from overflight.imaging.jpeg import encode_bgr
 from overflight.imaging.windows import windows
 
 _RING_PX = 6
-_FORMAT = 1  # of what is written; part of the key
+_FORMAT = 2  # of what is written; part of the key
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def cut_photo(task: CutTask, *, buffer: NDArray[np.uint8] | None = None) -> Reco
             digests[number] = hashlib.sha256(encoded).hexdigest()
             write_into(images, f"{plan.name}.jpg", encoded)
             write_into(labels, f"{plan.name}.txt", texts[number].encode())
-    tiles = [_record(plan, digest) for plan, digest in zip(plans, digests, strict=True)]
+    tiles = [_record(plan, digest, text) for plan, digest, text in zip(plans, digests, texts, strict=True)]
     return {"key": task.key, "labels": sha256_bytes("".join(texts).encode()), "tiles": tiles}
 
 
@@ -168,11 +168,12 @@ def _text(plan: TilePlan) -> str:
     return format_labels(plan.class_ids, fractions)
 
 
-def _record(plan: TilePlan, sha256: str) -> Record:
+def _record(plan: TilePlan, sha256: str, text: str) -> Record:
     tile = plan.tile
     return {
         "name": plan.name,
         "sha256": sha256,
+        "labels_sha256": sha256_bytes(text.encode()),
         "xyxy_px": [tile.x0, tile.y0, tile.x1, tile.y1],
         "boxes": len(plan.class_ids),
         "box_ids": plan.box_ids.tolist(),

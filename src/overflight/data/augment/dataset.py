@@ -268,14 +268,15 @@ def _write(
     rgb = painted_over(found.rgb, found.ignored_px, keep=found.boxes_px) if len(found.ignored_px) else found.rgb
     data = encode_jpeg(rgb, quality)
     height, width = rgb.shape[:2]
-    fractions = fractions_from_xyxy_px(found.boxes_px, width_px=width, height_px=height)
+    text = format_labels(found.class_ids, fractions_from_xyxy_px(found.boxes_px, width_px=width, height_px=height))
     image = training.target / "images" / PART / f"{name}.jpg"
     with explained_disk(image):
         image.write_bytes(data)
-        (training.target / "labels" / PART / f"{name}.txt").write_text(format_labels(found.class_ids, fractions))
+        (training.target / "labels" / PART / f"{name}.txt").write_text(text)
     return {
         "tile": f"images/{PART}/{name}.jpg",
         "sha256": sha256_bytes(data),
+        "labels_sha256": sha256_bytes(text.encode()),
         "part": PART,
         "photo": sample.origin.photo,
         "photo_sha256": line["photo_sha256"],
