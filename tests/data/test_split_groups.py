@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from test_split import record
 
 from overflight.data.duplicates import NearPair
+from overflight.data.split import split_photos, units_of
 from overflight.data.split_groups import Union, groups, near_across
 
 
@@ -129,6 +130,25 @@ def test_near_pictures_are_searched_until_no_flight_is_left_out():
     pairs = near_across(photos, seen, min_correlation=0.45)
     assert names(groups(photos, near=pairs)) == [["a", "b", "c"], ["d"]]
     assert len(pairs) == 2
+
+
+def test_a_piece_that_shows_the_same_after_a_landing_stays_with_its_flight():
+    """Batteries were changed for 20 minutes over one place: pieces 1 and 3 of the flight are almost the same."""
+    random = np.random.default_rng(5)
+    thumbs = random.integers(0, 255, (4, 32, 32))
+    photos = [record("f", number, at_s=1200 * number) for number in range(4)]
+
+    class Seen:
+        def __init__(self, thumb):
+            self.pixels = type("Look", (), {"phash": 0, "thumb": thumb.astype(np.uint8)})()
+
+    seen = {photo.path: Seen(thumbs[number % 2 if number < 3 else 3]) for number, photo in enumerate(photos)}
+    units = units_of(photos, by="time-gap")
+    near = near_across(photos, seen, units=units)
+    assert [(pair.a, pair.b) for pair in near] == [("photos/f_0000.jpg", "photos/f_0002.jpg")]
+    split = split_photos(photos, {photo.path: np.ones(1, dtype=int) for photo in photos}, by="time-gap", near=near)
+    part_of = {photo.path: part for part in split.parts() for photo in split.photos(part)}
+    assert part_of["photos/f_0000.jpg"] == part_of["photos/f_0002.jpg"]
 
 
 def test_sets_are_joined_once():

@@ -36,7 +36,7 @@ from overflight.data.findings import Finding, refuse
 from overflight.data.formats.labels import PhotoLabels
 from overflight.data.leaks import Side, measure_parts, traits_of_record
 from overflight.data.manifest import PHOTOS_FOLDER, Survey, load_manifest
-from overflight.data.split import PARTS, Split, SplitBy, split_photos
+from overflight.data.split import PARTS, Split, SplitBy, split_photos, units_of
 from overflight.data.split_balance import size_bands
 from overflight.data.split_groups import near_across
 from overflight.data.stored_labels import read_text
@@ -158,13 +158,14 @@ def _prepare(survey_folder: Path, target: Path, *, request: DatasetRequest, seen
     survey = load_manifest(survey_folder)
     labels = read_labels(survey_folder, survey)
     counts = {path: np.bincount(found.class_ids, minlength=len(survey.classes)) for path, found in labels.items()}
+    units = units_of(survey.photos, by=request.split_by)
     split = split_photos(
         survey.photos,
         counts,
         by=request.split_by,
         seed=request.seed,
         size_counts={path: size_bands(found.xyxy_px) for path, found in labels.items()},
-        near=near_across(survey.photos, seen) if seen else (),
+        near=near_across(survey.photos, seen, units=units) if seen else (),
         classes=survey.classes,
     )
     parts = {part: split.photos(part) for part in TILED_PARTS}

@@ -3,8 +3,8 @@
 Neighbouring photographs of a flight show the same cars seconds apart; a split by photograph measures memory, not skill.
 ``flight`` keeps flights whole, ``ground`` also keeps flights together that show the same (the same ground, however much
 time lies between; almost the same picture; a card changed in the air), ``time-gap`` cuts flights where more than ten
-minutes passed between two photographs. In each, flights that hold the same file, or photographs that the caller knows
-to be almost the same, stay together. Within that, photographs, boxes, classes and box sizes get their shares.
+minutes passed between two photographs. In each, flights (or pieces) that hold the same file, or photographs that the
+caller knows to be almost the same, stay together. Within that, photographs, boxes, classes and sizes get their shares.
 
 What is not possible is given up in this order, with a note and what then leaks: three groups of all evidence; two, the
 smaller is the test and the other is divided by flights (the test stays clean); the same without ground; flights alone.
@@ -41,7 +41,7 @@ from overflight.data.split_cuts import Unit, cut_with_guard, flights_of, pieces_
 from overflight.data.split_groups import CARD_CHANGE_S, Component, groups
 from overflight.errors import InputError
 
-__all__ = ["GAP_S", "PARTS", "SHARES", "Split", "SplitBy", "Unit", "split_photos"]
+__all__ = ["GAP_S", "PARTS", "SHARES", "Split", "SplitBy", "Unit", "split_photos", "units_of"]
 
 SplitBy = Literal["flight", "ground", "time-gap"]
 SHARES = (0.6, 0.2, 0.2)
@@ -135,7 +135,7 @@ def split_photos(
         shares: Wanted shares of train, val and test: of photos, of boxes, of each class and size.
         gap_s: ``time-gap``: a longer pause between two photographs ends a piece.
         size_counts: Small, medium and large boxes (3,) by photo path (``split_balance.size_bands``), to balance them.
-        near: Photographs of different flights that are almost the same (``split_groups.near_across``).
+        near: Photographs of different units that are almost the same (``split_groups.near_across``).
         min_overlap: ``ground``: least shared ground that joins, as a share of the smaller footprint.
         classes: Names of the classes, for notes.
         strict: Refuse rather than give up evidence.
@@ -154,8 +154,7 @@ def split_photos(
             where="split",
             cure="Add another flight, name the flights in flights.csv, or cut this one with --split-by time-gap",
         )
-    if by == "time-gap":
-        units = [piece for unit in units for piece in pieces_at_gaps(unit, gap_s=gap_s)]
+    units = units_of(photos, by=by, gap_s=gap_s)
     job = _Job(class_counts, size_counts, shares, seed)
     split, given_up = _best(photos, units, job, by=by, near=near, min_overlap=min_overlap, strict=strict)
     balance = job.balance(split)
@@ -166,6 +165,12 @@ def split_photos(
         notes += _unknown(photos)
     notes += _untested(split, balance, class_counts, classes)
     return replace(split, notes=tuple(notes), balance=balance)
+
+
+def units_of(photos: Sequence[PhotoRecord], *, by: SplitBy, gap_s: float = GAP_S) -> list[Unit]:
+    """What is never torn before other evidence is looked at: flights; by ``time-gap`` their pieces."""
+    units = flights_of(photos)
+    return [piece for unit in units for piece in pieces_at_gaps(unit, gap_s=gap_s)] if by == "time-gap" else units
 
 
 @dataclass(frozen=True)

@@ -126,18 +126,20 @@ def near_across(
     records: Sequence[PhotoRecord],
     seen: Mapping[str, Seen],
     *,
+    units: Sequence[Unit] | None = None,
     min_correlation: float = MIN_CORRELATION,
 ) -> list[NearPair]:
-    """Pairs of photographs of different flights that are almost the same: enough of them to join all that belong.
+    """Pairs of photographs of different units that are almost the same: enough of them to join all that belong.
 
-    A search names one partner per photograph, so it is repeated with joined flights as one until it finds no more.
+    A search names one partner per photograph, so it is repeated with joined units as one until it finds no more.
 
     Args:
         records: All photographs.
         seen: Their pixels by path (``PhotoFacts`` read with ``decode=True``).
+        units: What a split would keep whole (``split.units_of``); by default the flights of ``records``.
         min_correlation: Least correlation of the thumbs.
     """
-    units = flights_of(records)
+    units = flights_of(records) if units is None else units
     places = {photo.path: index for index, unit in enumerate(units) for photo in unit.photos}
     union = Union(len(units))
     found: list[NearPair] = []
