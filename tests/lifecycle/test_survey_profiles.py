@@ -107,7 +107,8 @@ def test_pages_data_and_photographs_are_served(browsed):
         assert status == 200
         assert b"photos.js" in page
         assert "default-src 'self'" in headers["Content-Security-Policy"]
-        status, _, text = answer(server, "/photos.js")
+        status, headers, text = answer(server, "/photos.js")
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"  # else any page could run it as its own script
         data = json.loads(text.decode()[len("overflight.photos(") : -3])
         assert data["photo"] == browsed.profile.photos["photo"].tolist()
         assert data["findings"][str(data["photo"].index("images/flight1/broken.jpg"))][0][1] == "error"

@@ -26,6 +26,8 @@ _FULL = re.compile(r"/full/(\d{1,9})\.jpg")
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'",
+    # Other pages may not take photos.js as a script, nor show photographs: the host in such requests is this machine's.
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
