@@ -212,6 +212,9 @@ def test_flights_of_almost_the_same_pictures_cannot_be_told_apart_and_the_leak_i
     assert message.endswith("100% of them leak")
     refused = {"OVERFLIGHT_ML_ROOT": str(root), "OVERFLIGHT_MAX_LEAK": "0.5", **SMALL}
     assert run_job(run, refused) == 3
+    count = dataset["photos"]["test"]
+    said = f"{count} of {count} test photographs share something with training (100.0%; at most 50.0% are allowed)"
+    assert said in (root / "output/failure").read_text()
 
 
 def test_copies_of_training_tiles_are_added_and_counted_and_change_the_digest(survey, tmp_path):

@@ -325,7 +325,7 @@ def _what_leaks(split: Split, near: Sequence[NearPair]) -> Iterator[str]:
         f": {kinds}" if kinds else ""
     )
     of = {photo.path: part for part in PARTS for photo in split.photos(part)}
-    torn = [pair for pair in near if of.get(pair.a, "") != of.get(pair.b, "")]
+    torn = [pair for pair in near if pair.a in of and pair.b in of and of[pair.a] != of[pair.b]]
     if torn:
         yield f"{len(torn)} pairs of almost the same picture are torn, for example {torn[0].b} and {torn[0].a}"
 

@@ -127,7 +127,8 @@ def prepare(survey_folder: Path, output: Path, *, settings: PrepareSettings) -> 
     leak = dataset["leaks"]["test of train"]
     if leak["score"] > settings.max_leak:
         raise InputError(
-            f"{leak['score']:.0%} of the test photographs share something with training, {settings.max_leak:.0%} may",
+            f"{leak['leaking']} of {leak['photos']['b']} test photographs share something with training "
+            f"({leak['score']:.1%}; at most {settings.max_leak:.1%} are allowed)",
             where="split",
             cure="Choose --split-by ground, add flights over other ground, or allow more with --max-leak",
         )
