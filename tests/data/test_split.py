@@ -1,7 +1,6 @@
 """Splits: whole flights only, the same seed gives the same split, cuts keep their distance."""
 
 import itertools
-import json
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -309,16 +308,11 @@ def test_the_balance_tells_photographs_classes_and_sizes():
     assert split_of(photos).balance.sizes is None
 
 
-def test_the_report_holds_shares_scores_and_what_joins():
+def test_ground_that_a_split_by_flight_tears_is_told_and_by_ground_nothing_is():
     photos = survey(("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2), ("f", 2))
-    report = split_of(photos, by="ground").report(["car", "bus"])
-    assert {name: found["score"] for name, found in report["leaks"].items()} == {
-        "train -> val": 0.0,
-        "train -> test": 0.0,
-        "val -> test": 0.0,
-    }
-    assert len(report["joined"]) == 3
-    assert report["balance"]["photos"]["train"]["count"] == 12
+    whole = split_of(photos, by="ground")
+    assert [whole.leaks(*parts).score for parts in itertools.combinations(whole.parts(), 2)] == [0.0, 0.0, 0.0]
+    assert len(whole.joins) == 3
+    assert whole.balance.photos["train"] == 12
     torn = next(split for seed in range(9) if (split := split_of(photos, seed=seed)).leaks().score)
-    assert torn.report(["car", "bus"])["leaks"]["train -> test"]["pairs"][0]["kind"] == "same-ground"
-    assert json.dumps(report, allow_nan=False)
+    assert torn.leaks().pairs[0].kind == "same-ground"

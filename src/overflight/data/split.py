@@ -18,8 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +48,6 @@ GAP_S = 600.0
 
 _LEAST_PART = 0.25  # of its wanted share: with less in val or test, evidence is given up
 _NAMES_SHOWN = 3
-_PAIRS_REPORTED = 20
 
 Counts = Mapping[str, NDArray[np.integer]]
 
@@ -93,22 +91,6 @@ class Split:
         """What ``b`` shares with ``a`` as far as the manifest tells (not almost equal pictures)."""
         sides = [Side(part, {photo.path: traits_of_record(photo) for photo in self.photos(part)}) for part in (a, b)]
         return measure_leaks(*sides)
-
-    def report(self, classes: Sequence[str]) -> dict[str, Any]:
-        """For people and for tracking: shares reached, what keeps flights together, leak scores, the worst pairs."""
-        leaks = {}
-        for a, b in combinations(PARTS, 2):
-            found = self.leaks(a, b)
-            document = found.as_dict()
-            document["pairs"] = document["pairs"][:_PAIRS_REPORTED]
-            leaks[f"{a} -> {b}"] = document
-        return {
-            "balance": None if self.balance is None else self.balance.as_dict(classes),
-            "joined": [str(pair) for pair in self.joins],
-            "leaks": leaks,
-            "left_out": len(self.left_out),
-            "notes": list(self.notes),
-        }
 
 
 def split_photos(
