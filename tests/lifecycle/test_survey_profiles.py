@@ -16,6 +16,7 @@ from overflight.data.profile.parquet import read_profile
 from overflight.errors import NotFoundError, UsageError
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Silent
+from overflight.lifecycle.survey_augment import PreviewOptions, preview_augmentation
 from overflight.lifecycle.survey_browser import BrowseServer
 from overflight.lifecycle.survey_profile import ReadOptions, browse_survey, explore, profile_survey, report_survey
 from overflight.lifecycle.surveys import add_survey
@@ -67,6 +68,25 @@ def test_a_stored_survey_and_its_source_have_the_same_figures(context, cars):
 def test_a_source_that_is_not_there_is_said(context):
     with pytest.raises(NotFoundError, match="no such folder and no such survey"):
         report_survey(context, "nowhere", **GIVEN)
+
+
+@pytest.mark.parametrize("command", [profile_survey, report_survey, browse_survey])
+def test_nothing_is_written_into_the_source(context, cars, command):
+    """Thumbnails and contact sheets would be photographs of it the next time."""
+    before = sorted(cars.rglob("*"))
+    with pytest.raises(UsageError, match="lies inside the source, which is never changed"):
+        command(context, str(cars), **GIVEN | {"out": cars / "out"})
+    with pytest.raises(UsageError, match="lies inside the source"):
+        preview_augmentation(context, str(cars), options=PreviewOptions(), out=cars, progress=Silent())
+    assert sorted(cars.rglob("*")) == before
+
+
+def test_a_file_is_no_folder_and_a_folder_no_file(context, cars, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file: is a file\. Give a folder"):
+        profile_survey(context, str(cars), **GIVEN | {"out": tmp_path / "file"})
+    with pytest.raises(UsageError, match=r"is a folder\. Give the name of the file to write"):
+        report_survey(context, str(cars), **GIVEN | {"out": tmp_path})
 
 
 @contextmanager

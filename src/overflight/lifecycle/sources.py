@@ -79,14 +79,25 @@ def open_source(context: Context, source: str, *, progress: Progress, photos: bo
     )
 
 
-def refuse_inside(opened: OpenSource, out: Path | None) -> None:
-    """Do nothing unless ``out`` lies in the folder of the source: what is written there would change it.
+def require_out(opened: OpenSource, out: Path | None, *, folder: bool = True) -> None:
+    """Do nothing unless ``out`` lies in the folder of the source (what is written there would change it) or cannot be.
+
+    Args:
+        opened: The source.
+        out: What a person named; None: nothing.
+        folder: Whether ``out`` is to be a folder, or else a file.
 
     Raises:
-        UsageError: it does.
+        UsageError: it lies there, or is a file where a folder is needed, or a folder where a file is.
     """
-    if out is not None and out.expanduser().resolve().is_relative_to(opened.folder.resolve()):
+    if out is None:
+        return
+    place = out.expanduser().resolve()
+    if place.is_relative_to(opened.folder.resolve()):
         raise UsageError("lies inside the source, which is never changed", where=f"--out {out}", cure="Choose another")
+    if place.exists() and place.is_dir() != folder:
+        what, cure = ("a file", "Give a folder") if folder else ("a folder", "Give the name of the file to write")
+        raise UsageError(f"is {what}", where=f"--out {out}", cure=cure)
 
 
 def _fetched(

@@ -20,7 +20,7 @@ from overflight.files import write_bytes, write_json
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.lifecycle.source_reading import read_opened
-from overflight.lifecycle.sources import open_source
+from overflight.lifecycle.sources import open_source, require_out
 
 SHEET_FILE, FACTS_FILE = "augmentation.png", "augmentation.json"
 _LARGEST_SIDE_PX = 20_000
@@ -84,6 +84,7 @@ def preview_augmentation(
     if rows_px > _LARGEST_SIDE_PX:
         raise UsageError("is too many for one sheet", where=f"--photos {options.photos}", cure="Give 35 at most")
     opened = open_source(context, source, progress=progress)
+    require_out(opened, out)
     read = read_opened(opened, progress=progress, form=options.form, labels=options.labels, flights=options.flights)
     found = preview(
         read,

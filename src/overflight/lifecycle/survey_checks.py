@@ -27,7 +27,7 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.mislabels import find_disagreements
 from overflight.lifecycle.progress import Progress
 from overflight.lifecycle.source_reading import check_opened, read_opened
-from overflight.lifecycle.sources import open_source, refuse_inside
+from overflight.lifecycle.sources import open_source, require_out
 
 _SUSPECTS_SHOWN = 10
 
@@ -125,7 +125,7 @@ def check_survey(
     """
     catalogue = options.catalogue()
     opened = open_source(context, source, progress=progress)
-    refuse_inside(opened, out)
+    require_out(opened, out)
     report = check_opened(
         opened,
         catalogue=catalogue,

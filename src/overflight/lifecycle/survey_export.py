@@ -17,7 +17,7 @@ from overflight.files import explained_disk, require_disk
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.lifecycle.source_reading import read_opened
-from overflight.lifecycle.sources import open_source, refuse_inside
+from overflight.lifecycle.sources import open_source, require_out
 
 _SPARE_BYTES = 20_000_000
 
@@ -53,7 +53,7 @@ def export_survey(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("is not empty", where=f"--out {out}", cure="Give the name of a new folder")
     opened = open_source(context, source, progress=progress)
-    refuse_inside(opened, out)
+    require_out(opened, out)
     read = read_opened(opened, progress=progress, decode=False, **reading)
     labels, files = read.subject.labels, read.subject.photos
     names = {key: _name(key) for key in labels.photos}

@@ -21,7 +21,7 @@ from overflight.data.report import SurveyReport
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress, Silent
 from overflight.lifecycle.source_reading import check_opened, read_opened
-from overflight.lifecycle.sources import OpenSource, open_source
+from overflight.lifecycle.sources import OpenSource, open_source, require_out
 from overflight.settings import load_settings
 
 
@@ -90,9 +90,10 @@ def profile_survey(
     """Measure ``source`` and write tables and ``profile.json`` into ``out`` (default: a folder below the home folder).
 
     Raises:
-        OverflightError: the source cannot be read at all, or pyarrow is missing.
+        OverflightError: the source cannot be read at all, ``out`` cannot be used, or pyarrow is missing.
     """
     opened = open_source(context, source, progress=progress)
+    require_out(opened, out)
     read = read_opened(
         opened,
         progress=progress,
@@ -113,9 +114,10 @@ def report_survey(
     """Measure and check ``source`` and write one page to ``out`` (default: a file below the home folder).
 
     Raises:
-        OverflightError: the source cannot be read at all.
+        OverflightError: the source cannot be read at all, or ``out`` cannot be used.
     """
     opened = open_source(context, source, progress=progress)
+    require_out(opened, out, folder=False)
     report, profile = _checked(opened, options, progress)
     path = out or context.settings.home_path / "reports" / f"{opened.name}.html"
     progress.update("writing the page")
@@ -129,9 +131,10 @@ def browse_survey(
     """Measure and check ``source`` and write pages to leaf through into ``out`` (default: below the home folder).
 
     Raises:
-        OverflightError: the source cannot be read at all.
+        OverflightError: the source cannot be read at all, or ``out`` cannot be used.
     """
     opened = open_source(context, source, progress=progress)
+    require_out(opened, out)
     report, profile = _checked(opened, options, progress)
     folder = out or context.settings.home_path / "browse" / opened.name
     write_browser(
