@@ -94,6 +94,9 @@ def test_stored_surveys_are_compared_and_split_by_lists(context, source, tmp_pat
     lists[0].write_text("flight1_0001.jpg\nflight2_0001.jpg\n")
     lists[1].write_text("flight2_0002.jpg\nflight3_0002.jpg\n")
     assert pairs(measured(context, "harbour", lists=lists).reports[0]) == {TORN}
+    for second, options in ((None, {"lists": lists}), ("harbour", {})):
+        with pytest.raises(UsageError, match=r"--flights mine\.csv: is for folders .* Leave --flights out"):
+            measured(context, "harbour", second, flights=Path("mine.csv"), pixels=False, **options)
     report = measured(context, "harbour", source, pixels=False).reports[0]
     assert report.score == 1.0
     assert report.counts()["same-file"] == report.photos[1]

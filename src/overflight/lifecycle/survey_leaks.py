@@ -172,7 +172,14 @@ class _Source:
         )
 
 
+def _require_folder(sources: Sequence[_Source], options: LeakOptions) -> None:
+    if options.flights is not None and all(source.records is not None for source in sources):
+        what = "is for folders as users keep them; flights of a stored survey are in its manifest"
+        raise UsageError(what, where=f"--flights {options.flights}", cure="Leave --flights out")
+
+
 def _of_parts(title: str, source: _Source, options: LeakOptions, progress: Progress) -> Leaks:
+    _require_folder([source], options)
     given = find_split(source.files, lists=options.lists)
     if len(given.parts) < len(("train", "test")):
         named = f"only {', '.join(given.parts)}" if given.parts else "no part"
@@ -193,6 +200,7 @@ def _of_parts(title: str, source: _Source, options: LeakOptions, progress: Progr
 
 def _of_two(first: OpenSource, second: OpenSource, options: LeakOptions, progress: Progress) -> Leaks:
     sources = [_Source.of(opened) for opened in (first, second)]
+    _require_folder(sources, options)
     every = [source.facts([photo.key for photo in source.files.photos], options, progress) for source in sources]
     raw = [pair for pair in zip(sources, every, strict=True) if pair[0].records is None]
     inferred = iter(_flights_of(raw, options.flights))
