@@ -69,6 +69,18 @@ def test_the_digest_knows_the_labels_of_training(tmp_path, change):
     assert made[0]["digest"] != made[1]["digest"]
 
 
+def test_the_digest_knows_the_pixels_of_the_test(tmp_path):
+    source = make_survey_source(tmp_path / "source", flights=4, photos=1, size_wh=(120, 90))
+    made = []
+    for name in ("before", "after"):
+        write_survey(read_survey(source, name="s"), tmp_path / f"survey-{name}")
+        made.append(build_dataset(tmp_path / f"survey-{name}", tmp_path / name, request=REQUEST))
+        photo = min((source / "images" / made[0]["split"]["test"][0]).iterdir())
+        cv2.imwrite(str(photo), 255 - cv2.imread(str(photo)))
+    assert made[0]["split"] == made[1]["split"]
+    assert made[0]["digest"] != made[1]["digest"]
+
+
 def test_a_missing_job_is_named_and_can_follow(survey, expected, tmp_path):
     cut_shard(survey, tmp_path, request=REQUEST, shard=Shard(0, 2))
     with pytest.raises(InputError, match=r"photos are not cut yet\. Let job 1 of 2"):

@@ -310,7 +310,8 @@ def _document(
     prepared: _Prepared, *, totals: TileTotals, truth: Mapping[str, Any], copies: Mapping[str, Any]
 ) -> dict[str, Any]:
     survey, split, request = prepared.survey, prepared.split, prepared.request
-    content = [list(survey.classes), split.names(), totals.sha256, truth]
+    held_out = [photo.sha256 for photo in split.photos("test")]
+    content = [list(survey.classes), split.names(), totals.sha256, truth, held_out]
     if copies["tiles"]:
         content.append(copies["digest"])
     digest = sha256_bytes(canonical_json(content).encode())
