@@ -1,0 +1,1 @@
+"""Who may do what, who did what, who decided: access matrix, escalation, approvals, questions to the trail, cards, lineage."""
