@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from overflight.errors import UsageError
 
 LOCAL_ACCOUNT_ID = "000000000000"
+PREFIX = "overflight"  # of every name in an account; the templates' parameter Prefix
 
 
 def _login_name() -> str:
@@ -38,6 +39,12 @@ class Settings(BaseSettings):
         role: Persona to act as (``administrator`` or a named one such as ``data-scientist``).
         user: Name of the person, recorded in the trail.
         max_payload_bytes: Largest body sent to an endpoint (SageMaker's real-time limit is 6 MiB).
+        environment: Where people work in this account: second part of the names of what they make. Production is
+            ``prod`` in every account.
+        four_eyes: Whether an approval needs another person (``persons``, always so on AWS) or, for work on one
+            machine, only another role of the same person (``roles``); None takes what the platform asks for.
+        trail_keys: Folder of the keys and checkpoints of the trail, apart from ``home``; None takes the user's state
+            folder.
         mlflow_uri: MLflow's tracking URI or the ARN of a managed MLflow; None takes the local account's own
             database, and no tracking on the platform ``aws``.
     """
@@ -52,6 +59,9 @@ class Settings(BaseSettings):
     role: str = Field("administrator", pattern=r"^[a-z][a-z0-9-]{0,40}$")
     user: str = Field(default_factory=_login_name)
     max_payload_bytes: int = Field(6 * 1024 * 1024, ge=1024)
+    environment: Literal["dev", "staging", "prod"] = "dev"
+    four_eyes: Literal["persons", "roles"] | None = None
+    trail_keys: Path | None = None
     mlflow_uri: str | None = None
 
     @property
@@ -59,19 +69,23 @@ class Settings(BaseSettings):
         """Absolute folder of the local account."""
         return self.home.expanduser().absolute()
 
+    def name(self, part: str) -> str:
+        """Name of what people make in their environment, e.g. the pipeline ``overflight-dev-train``."""
+        return f"{PREFIX}-{self.environment}-{part}"
+
     @property
     def account_number(self) -> str:
         """Account id used in names: the configured one, or the local account's."""
         return self.account_id or LOCAL_ACCOUNT_ID
 
     def role_arn(self, name: str) -> str:
-        """ARN of Overflight's role ``name``, e.g. ``pipeline``."""
-        return f"arn:aws:iam::{self.account_number}:role/overflight-{name}"
+        """ARN of Overflight's role ``name``, e.g. ``register``."""
+        return f"arn:aws:iam::{self.account_number}:role/{PREFIX}-{name}"
 
     @property
     def bucket(self) -> str:
         """Bucket that holds surveys, job outputs and models."""
-        return f"overflight-{self.account_number}-{self.region}"
+        return f"{PREFIX}-{self.account_number}-{self.region}"
 
 
 def load_settings(**overrides: object) -> Settings:
