@@ -1,8 +1,8 @@
 """Accuracy from two files: what is in the photographs, and what a model found.
 
 COCO's figures (AP at IoU 0.50 and 0.50:0.95, 101 points, at most 100 detections per photograph and class) with
-bootstrap intervals, per class and per flight. A figure that cannot be computed is absent. It does not know models or
-pixels.
+bootstrap intervals, also by class, flight and size of object (``slices``). A figure that cannot be computed is absent.
+It does not know models or pixels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from overflight.detection.matching import Floats, Matches, match
+from overflight.detection.slices import Bootstrap, slices
 from overflight.detection.statistics import (
     average_precision,
     interval,
@@ -90,9 +91,18 @@ def evaluate(
         bounds = interval(figure, matches, resamples=resamples, confidence=confidence, seed=seed)
         if bounds is not None:
             metrics[name] |= {"low": bounds.low, "high": bounds.high, "confidence": confidence}
+    bootstrap = Bootstrap(resamples, confidence, seed)
     return {
         "schema": SCHEMA,
         "metrics": metrics,
+        "slices": slices(
+            matches,
+            truth,
+            predictions,
+            bootstrap=bootstrap,
+            score=score_threshold,
+            max_detections=max_detections,
+        ),
         "per_class": _per_class(matches),
         "per_flight": _per_flight(matches),
         "photos": len(matches.photo_ids),
