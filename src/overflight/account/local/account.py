@@ -23,6 +23,7 @@ class LocalAccount:
         home: Absolute folder.
         account_id: 12 digits.
         region: Only part of the names.
+        environment: Where people work: ``dev``, ``staging`` or ``prod``.
         bucket: Name of the bucket that exists from the beginning, with versioning.
         store: State.
         objects: Contents behind S3.
@@ -38,6 +39,7 @@ class LocalAccount:
     objects: ObjectStore
     clock: Clock
     authoriser: Authoriser = field(default_factory=Personas)
+    environment: str = "dev"
 
     def arn(self, service: str, resource: str) -> str:
         """Name of a resource, for example ``arn:aws:sagemaker:eu-central-1:000000000000:pipeline/train``."""
@@ -48,6 +50,11 @@ class LocalAccount:
     def role_arn(self, persona: str) -> str:
         """``arn:aws:iam::<account>:role/overflight-<persona>``."""
         return self.arn("iam", f"role/overflight-{persona}")
+
+    def role_key(self, role_arn: str) -> str:
+        """Short name of one of Overflight's roles of this account (``train``), "" for any other ARN."""
+        prefix = self.role_arn("")
+        return role_arn.removeprefix(prefix) if role_arn.startswith(prefix) else ""
 
     def close(self) -> None:
         """Close the files that are kept open."""
@@ -71,4 +78,5 @@ def open_account(settings: Settings, *, clock: Clock = utc_now) -> LocalAccount:
         store=store,
         objects=objects,
         clock=clock,
+        environment=settings.environment,
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overflight.account.local.job_access import access_environment
 from overflight.account.local.job_files import JobFiles, JobRefused, collect, prepare, read_message, store_checkpoints
 from overflight.account.local.job_records import KINDS, PROCESSING, TRAINING, change_job
 from overflight.account.local.processes import (
@@ -209,6 +210,7 @@ class JobRunner:
             **(job.body["request"].get("Environment") or {}),
             "AWS_REGION": self._account.region,
             ("PROCESSING" if job.kind == PROCESSING else "TRAINING") + "_JOB_NAME": job.name,
+            **access_environment(self._account, job),
         }
         try:
             return JobProcess(command, job_environment(given, files.root), folder=files.folder, log=files.log)

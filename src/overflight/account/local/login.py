@@ -48,17 +48,14 @@ def caller_for(account: LocalAccount, *, role: str, user: str) -> Caller:
 def local_session(account: LocalAccount, *, role: str, user: str, loader: Loader | None = None) -> boto3.Session:
     """A boto3 session whose clients are answered by ``account`` and act as ``role``.
 
+    The person at the keyboard is trusted: ``overflight --as ROLE`` opens the session directly, without asking the trust
+    policy of the role, which could not be enforced against somebody who owns the account's files. ``sts:AssumeRole``
+    asks it.
+
     ``loader`` lets several sessions read botocore's service models once. Nothing of the machine's AWS configuration
     (profiles, files, credentials) is read, and nothing is sent anywhere.
     """
-    core = botocore.session.Session()
-    core.set_config_variable("config_file", os.devnull)
-    core.set_config_variable("credentials_file", os.devnull)
-    config: Any = core.get_component("config_store")
-    config.set_config_provider("profile", ConstantProvider(None))
-    if loader is not None:
-        core.register_component("data_loader", loader)
-    core.set_config_variable("region", account.region)
+    core = _core(account, loader)
     core.set_credentials(_OWN_KEY, _OWN_KEY)
     own = caller_for(account, role=role, user=user)
 
@@ -70,6 +67,36 @@ def local_session(account: LocalAccount, *, role: str, user: str, loader: Loader
 
     Wire(account, caller_of).attach(core.get_component("event_emitter"))
     return boto3.Session(botocore_session=core)
+
+
+def session_with_keys(
+    account: LocalAccount, access_key_id: str, secret_access_key: str, session_token: str
+) -> boto3.Session:
+    """A boto3 session whose clients are answered by ``account`` and act as whoever the keys were given to."""
+    core = _core(account, None)
+    core.set_credentials(access_key_id, secret_access_key, session_token)
+
+    def caller_of(signer: Any) -> Caller:
+        given = signer._credentials  # the client's own keys; botocore offers no other way to them
+        if given is None:
+            raise AwsError("MissingAuthenticationToken", "The request carries no keys.", 403)
+        return assumed(account, given.access_key, given.secret_key, given.token or "")
+
+    Wire(account, caller_of).attach(core.get_component("event_emitter"))
+    return boto3.Session(botocore_session=core)
+
+
+def _core(account: LocalAccount, loader: Loader | None) -> botocore.session.Session:
+    """A session that reads nothing of the machine's AWS configuration."""
+    core = botocore.session.Session()
+    core.set_config_variable("config_file", os.devnull)
+    core.set_config_variable("credentials_file", os.devnull)
+    config: Any = core.get_component("config_store")
+    config.set_config_provider("profile", ConstantProvider(None))
+    if loader is not None:
+        core.register_component("data_loader", loader)
+    core.set_config_variable("region", account.region)
+    return core
 
 
 def assume(account: LocalAccount, transaction: Transaction, *, role: str, user: str, duration_s: int) -> Credentials:

@@ -90,7 +90,8 @@ def ensure_supervisor(account: LocalAccount) -> None:
         if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
             log_path.replace(log_path.with_suffix(".log.1"))
         command = [sys.executable, "-m", _MODULE, "--home", str(account.home), "--region", account.region]
-        command += ["--account-id", account.account_id, "--lock", str(lock.fileno())]
+        command += ["--account-id", account.account_id, "--environment", account.environment]
+        command += ["--lock", str(lock.fileno())]
         with log_path.open("ab") as handle:
             process = subprocess.Popen(
                 command,
@@ -314,6 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--account-id", required=True)
+    parser.add_argument("--environment", default="dev")
     parser.add_argument("--lock", type=int, help="open file that holds the lock already")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--grace-s", type=float, default=SupervisorOptions.grace_s)
@@ -324,7 +326,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lock = None if given.lock is None else os.fdopen(given.lock, "ab")
     try:
         settings = load_settings(
-            home=given.home, region=given.region, account_id=given.account_id, platform="local", role="administrator"
+            home=given.home,
+            region=given.region,
+            account_id=given.account_id,
+            environment=given.environment,
+            platform="local",
+            role="administrator",
         )
         account = local_account(settings)
         while _serve_once(account, options, lock):
