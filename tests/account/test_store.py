@@ -388,7 +388,7 @@ def test_a_newer_state_is_not_touched(tmp_path):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match="schema version 99, this Overflight reads version 1"):
+    with pytest.raises(StoreError, match="schema version 99, this Overflight reads version 2"):
         Store(path.parent, clock=utc_now)
 
 

@@ -24,7 +24,7 @@ _RESTORE = "Restore {path} from a copy, or move {home} away and run the command 
 
 
 def check(home: Path, path: Path) -> None:
-    """Refuse a state file that is cut off, foreign or of another schema version.
+    """Refuse a state file that is cut off, foreign or of a newer schema version; bring an older one up to date.
 
     Raises:
         StoreError: with the cure. Damage that only reading finds is a ``sqlite3.DatabaseError``.
@@ -38,16 +38,33 @@ def check(home: Path, path: Path) -> None:
     finally:
         connection.close()
     where = str(path)
-    known = version != tables.SCHEMA_VERSION or set(tables.metadata.tables) <= names
+    known = not 0 < version <= tables.SCHEMA_VERSION or set(tables.metadata.tables) <= names
     if application != tables.APPLICATION_ID or not known:
         cure = _RESTORE.format(path=path, home=home)
         raise StoreError("is not the state of a local account", where=where, cure=cure)
-    if version != tables.SCHEMA_VERSION:
+    if 0 < version < tables.SCHEMA_VERSION:
+        _migrate(path)
+    elif version != tables.SCHEMA_VERSION:
         raise StoreError(
             f"has schema version {version}, this Overflight reads version {tables.SCHEMA_VERSION}",
             where=where,
             cure="Use the Overflight that wrote it, or set OVERFLIGHT_HOME to another folder",
         )
+
+
+def _migrate(path: Path) -> None:
+    """Bring the tables to this version in one transaction; the first of several processes does it."""
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for target in range(version + 1, tables.SCHEMA_VERSION + 1):
+            for statement in tables.MIGRATIONS[target]:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={max(version, tables.SCHEMA_VERSION)}")
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
 
 
 def explain(error: Exception, origin: object, *, home: Path, path: Path) -> NoReturn:

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x4F564654  # "OVFT", in the header of the file
+
+# What takes a state file from the version before to this one, done in one transaction when the account is opened.
+MIGRATIONS = {
+    2: (
+        "ALTER TABLE trail ADD COLUMN details TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE trail ADD COLUMN event_id VARCHAR NOT NULL DEFAULT ''",
+    ),
+}
 
 metadata = MetaData()
 
@@ -52,6 +60,8 @@ trail = Table(
     Column("message", String, nullable=False),
     Column("prev_hash", String, nullable=False),
     Column("hash", String, nullable=False),
+    Column("details", Text, nullable=False, server_default=""),
+    Column("event_id", String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -22,6 +24,7 @@ from overflight.account.local.store import Store, Transaction, time_text
 from overflight.files import canonical_json, sha256_bytes
 
 GENESIS = "0" * 64
+_LATER = ("details", "event_id")  # columns since schema 2: sealed only where they hold something
 _LONGEST_TEXT = 16 * 1024  # characters; longer texts are recorded by digest
 _SECRET = re.compile(r"secret|passw|credential|private_?key|session_?token|api_?key|access_?key|customer_?key", re.I)
 
@@ -42,7 +45,10 @@ class Entry:
         error: AWS error code, or "" when it was done.
         message: The error's message, or "".
         prev_hash: Hash of the entry before, 64 hex digits; zeros for the first.
-        hash: SHA-256 over the canonical JSON of all fields above.
+        hash: SHA-256 over the canonical JSON of all fields but itself; ``details`` and ``event_id`` only when they are
+            not empty, so that entries from before these fields existed keep their hashes.
+        details: Who and why beyond the call: role, user, host, process, decision, run; empty in old entries.
+        event_id: UUID of version 7 (RFC 9562), made from the account's clock; "" in old entries.
     """
 
     sequence: int
@@ -57,6 +63,8 @@ class Entry:
     message: str
     prev_hash: str
     hash: str
+    details: dict[str, Any] = field(default_factory=dict)
+    event_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,12 @@ def append(
     parameters: dict[str, Any],
     error: str = "",
     message: str = "",
+    details: Mapping[str, Any] | None = None,
 ) -> int:
-    """Add an entry in the transaction of the change it records; returns its sequence number."""
+    """Add an entry in the transaction of the change it records; returns its sequence number.
+
+    ``details`` become canonical JSON like the parameters; secrets in them are replaced.
+    """
     last = transaction.connection.execute(_LAST).first()
     row: dict[str, Any] = {
         "sequence": 1 if last is None else last.sequence + 1,
@@ -93,6 +105,8 @@ def append(
         "parameters": canonical_json(parameters),
         "error": error,
         "message": message,
+        "details": canonical_json(recordable(dict(details))) if details else "",
+        "event_id": event_id(time),
         "prev_hash": GENESIS if last is None else last.hash,
     }
     row["hash"] = _seal(row)
@@ -110,6 +124,7 @@ def entries(transaction: Transaction, *, after: int = 0, limit: int = 1000) -> l
                 **row._mapping,
                 "time": datetime.fromisoformat(row.time),
                 "parameters": json.loads(row.parameters),
+                "details": json.loads(row.details or "{}"),
             }
         )
         for row in transaction.connection.execute(found)
@@ -133,6 +148,13 @@ def verify(store: Store) -> list[Finding]:
         if (given or 0) >= expected:
             findings.append(Finding(expected, f"entries {expected} to {given} are missing at the end"))
     return findings
+
+
+def event_id(time: datetime) -> str:
+    """A UUID of version 7: 48 bits of Unix time in milliseconds, then 74 random bits (RFC 9562, section 5.7)."""
+    value = int(time.timestamp() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
 
 
 def recordable(value: Any, *, name: str = "") -> Any:
@@ -166,7 +188,7 @@ def _rows(transaction: Transaction) -> Iterator[dict[str, Any]]:
 
 
 def _seal(row: dict[str, Any]) -> str:
-    sealed = {key: value for key, value in row.items() if key != "hash"}
+    sealed = {key: value for key, value in row.items() if key != "hash" and (value or key not in _LATER)}
     return hashlib.sha256(canonical_json(sealed).encode()).hexdigest()
 
 
