@@ -18,6 +18,7 @@ from typing import Any
 
 from overflight.errors import InputError, OverflightError
 from overflight.files import sha256_file, write_json, write_text
+from overflight.jobs.code import code_identity
 
 MANIFEST = "manifest.json"
 _FAILURE_LIMIT_CHARS = 1024
@@ -92,13 +93,13 @@ def folders_from(environ: Mapping[str, str]) -> JobFolders:
 
 
 def seal(folder: Path) -> dict[str, Any]:
-    """Write ``manifest.json`` with size and SHA-256 of every file below ``folder``; its existence means "complete"."""
+    """Write ``manifest.json``: the code that wrote, size and SHA-256 of every file; its existence means "complete"."""
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.relative_to(folder).as_posix() != MANIFEST:
             name = path.relative_to(folder).as_posix()
             files[name] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
-    manifest = {"schema": "overflight.manifest/1", "files": files}
+    manifest = {"schema": "overflight.manifest/1", "code": code_identity(), "files": files}
     write_json(folder / MANIFEST, manifest)
     return manifest
 

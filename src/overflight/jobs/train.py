@@ -26,7 +26,8 @@ from overflight.detection.plan import EpochReport, TrainingPlan
 from overflight.detection.recipes import Recipe, load_recipe, model_names
 from overflight.detection.tiles import open_tiles
 from overflight.errors import UsageError
-from overflight.files import require_disk
+from overflight.files import require_disk, sha256_file
+from overflight.jobs.code import code_identity
 from overflight.jobs.contract import JobFolders
 from overflight.jobs.tracked import log_dataset, open_tracking
 from overflight.tracking.runs import Context, StepRun
@@ -190,6 +191,8 @@ def _write_model(folders: JobFolders, plan: TrainingPlan, trained: Trained) -> d
             "seed": plan.seed,
             "epochs": recipe.epochs,
             "weights": plan.weights.name if plan.weights else "",
+            "weights_sha256": sha256_file(plan.weights) if plan.weights else "",
+            "code": code_identity(),
             "precision": "bf16" if trained.bf16 else "fp32",
             "validation": trained.measured.metrics,
         },
