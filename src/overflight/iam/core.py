@@ -33,9 +33,12 @@ class Request:
     resource_account: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Policy:
-    """A policy document under the name that people know it by."""
+    """A policy document under the name that people know it by.
+
+    Two objects are never equal: a policy is compiled once and remembered by identity, so its document must not change.
+    """
 
     name: str
     document: Mapping[str, Any]
