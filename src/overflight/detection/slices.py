@@ -43,7 +43,7 @@ def slices(
     score: float,
     max_detections: int,
 ) -> Slices:
-    """``class``, ``flight`` and ``size``, one entry per slice: photos, boxes and, where they can be had, value, low, high.
+    """``class``, ``flight`` and ``size``, an entry per slice: photos, boxes, and where there are any value, low, high.
 
     Args:
         matches: Of ``predictions`` with ``truth``.
