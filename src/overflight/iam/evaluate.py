@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from overflight.iam.actions import supplied, wildcard_only
 from overflight.iam.conditions import values_of
 from overflight.iam.core import Decision, Layer, Matched, Policy, PolicySet, Request
-from overflight.iam.patterns import Lookup, arn_account
+from overflight.iam.patterns import Lookup, arn_account, role_arn_of
 from overflight.iam.statements import Caller, Compiled, Reach, Statement, caller_of, compiled
 
 _TRUSTED = frozenset(
@@ -43,7 +44,7 @@ def evaluate(request: Request, policies: PolicySet) -> Decision:
         InputError: a policy that AWS would not accept.
     """
     action = request.action.lower()
-    lookup, resource = _facts(request)
+    lookup, resource = _facts(request, action)
     caller = caller_of(request.principal_arn, policies.boundary is not None)
     own: list[tuple[Layer, Policy]] = []
     if not caller.service:
@@ -151,16 +152,19 @@ def _named(
     return found
 
 
-def _facts(request: Request) -> tuple[Lookup, str]:
+def _facts(request: Request, action: str) -> tuple[Lookup, str]:
     """Condition keys of the request as AWS supplies them for the action, and the resource that it is decided on."""
+    resource = "*" if wildcard_only(action) else request.resource
+    supply = supplied(action, resource)
     given = {key.lower(): value for key, value in request.context.items()}
-    own = caller_of(request.principal_arn, False)
-    if not own.service:
-        given.setdefault("aws:principalarn", own.role_arn)
-        given.setdefault("aws:principalaccount", own.account)
+    if request.principal_arn.startswith("arn:"):
+        given.setdefault("aws:principalarn", role_arn_of(request.principal_arn))
+        given.setdefault("aws:principalaccount", arn_account(request.principal_arn))
 
     def lookup(key: str) -> Sequence[str] | None:
         value = given.get(key)
-        return None if value is None else values_of(value)
+        if value is None or (supply is not None and not supply.has(key)):
+            return None
+        return values_of(value)
 
-    return lookup, request.resource
+    return lookup, resource

@@ -72,11 +72,10 @@ class Principals:
         return "account" if caller.account in self.accounts else ""
 
     def spares(self, caller: Caller) -> bool:
-        """Whether, as NotPrincipal of a Deny, it leaves the caller alone: it must list role, session and account."""
+        """Whether, as NotPrincipal of a Deny, it leaves the caller alone: it must list the role and its account."""
         if caller.service or self.everybody:
             return self.everybody or caller.arn in self.services
-        named = caller.arn in self.names and (caller.role_arn in self.names or _by_path(caller, self.names))
-        return named and caller.account in self.accounts
+        return caller.account in self.accounts and (caller.role_arn in self.names or _by_path(caller, self.names))
 
 
 @dataclass(frozen=True, slots=True)
