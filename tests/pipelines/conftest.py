@@ -18,8 +18,12 @@ def definition() -> dict[str, Any]:
 
 @pytest.fixture
 def train_config() -> TrainPipelineConfig:
+    role = "arn:aws:iam::123456789012:role/overflight"
     return TrainPipelineConfig(
-        bucket="overflight-123456789012-eu-central-1", role_arn="arn:aws:iam::123456789012:role/overflight-pipeline"
+        bucket="overflight-123456789012-eu-central-1",
+        prepare_role_arn=f"{role}-prepare",
+        train_role_arn=f"{role}-train",
+        evaluate_role_arn=f"{role}-evaluate",
     )
 
 

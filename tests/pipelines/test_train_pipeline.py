@@ -20,7 +20,7 @@ from overflight.pipelines.definition import to_document, to_json
 from overflight.pipelines.structure import nodes_of
 from overflight.pipelines.train import PARAMETERS, TrainPipelineConfig, train_pipeline
 
-PIPELINE = "arn:aws:sagemaker:eu-central-1:123456789012:pipeline/overflight-train"
+PIPELINE = "arn:aws:sagemaker:eu-central-1:123456789012:pipeline/overflight-dev-train"
 GOLDEN = Path(__file__).parent / "golden" / "train.json"
 
 
@@ -148,7 +148,7 @@ def test_without_cache_every_step_runs_anew(train_config):
     "change",
     [
         pytest.param({"bucket": "No Bucket"}, id="bucket"),
-        pytest.param({"role_arn": "overflight-pipeline"}, id="role"),
+        pytest.param({"train_role_arn": "overflight-train"}, id="role"),
         pytest.param({"training_max_runtime_s": 0}, id="no time"),
         pytest.param({"name": "my pipeline"}, id="name"),
         pytest.param({"colour": "red"}, id="unknown setting"),
@@ -157,6 +157,15 @@ def test_without_cache_every_step_runs_anew(train_config):
 def test_settings_are_checked(train_config, change):
     with pytest.raises(ValidationError):
         TrainPipelineConfig.model_validate({**train_config.model_dump(), **change})
+
+
+def test_each_kind_of_job_runs_as_its_own_role_and_says_where_it_belongs(train_definition):
+    made = {step: node["Arguments"] for step, node in jobs(train_definition).items() if "RoleArn" in node["Arguments"]}
+    roles = {step: arguments["RoleArn"].rsplit("-", 1)[1] for step, arguments in made.items()}
+    assert roles == {"Validate": "prepare", "Prepare": "prepare", "Train": "train", "Evaluate": "evaluate"}
+    for arguments in made.values():
+        tags = {tag["Key"]: tag["Value"] for tag in arguments["Tags"]}
+        assert (tags["env"], tags["project"], tags["owner"]) == ("dev", "overflight", {"Get": "Parameters.Owner"})
 
 
 def test_each_gate_gets_its_thresholds_and_no_other_step_does(train_definition):

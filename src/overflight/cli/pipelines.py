@@ -39,6 +39,21 @@ def show_pipeline(app: App, *, form: str, as_json: bool) -> None:
         click.echo((draw if form == "text" else mermaid)(json.loads(definition)))
 
 
+@pipeline.command("publish")
+@json_option
+@pass_app
+def publish(app: App, *, as_json: bool) -> None:
+    """Create the training pipeline in the account, or bring it up to this version."""
+    from overflight.cli.output import emit_json
+    from overflight.lifecycle.runs import publish_pipeline
+
+    name = publish_pipeline(app.context(default_role="ml-engineer"))
+    if as_json:
+        emit_json({"pipeline": name})
+    else:
+        click.echo(f"Published: {name}")
+
+
 @click.group()
 def run() -> None:
     """Start a pipeline."""
@@ -73,10 +88,10 @@ def train(app: App, /, *, survey: str, no_wait: bool, as_json: bool, **given: An
     from overflight.lifecycle.runs import describe_run, follow, start_run
     from overflight.lifecycle.training import training_parameters
 
-    context = app.context(default_role="data-scientist")
+    context, publisher = app.context(default_role="data-scientist"), app.context(default_role="ml-engineer")
     chosen = {key: value for key, value in given.items() if value is not None and value != ()}
     parameters = training_parameters(context, survey, chosen)
-    arn = start_run(context, parameters)
+    arn = start_run(context, parameters, publisher=publisher)
     if not no_wait:
         with progress_view(as_json=as_json) as progress:
             follow(context, arn, progress=progress)
@@ -107,7 +122,7 @@ def list_(app: App, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json, emit_rows
     from overflight.lifecycle.runs import list_runs
 
-    rows = list_runs(app.context())
+    rows = list_runs(app.context(default_role="data-scientist"))
     if as_json:
         emit_json(rows)
     else:
@@ -127,7 +142,7 @@ def show(app: App, run: str, *, as_json: bool) -> None:
     from overflight.cli.output import emit_facts, emit_json, emit_rows
     from overflight.lifecycle.runs import describe_run, find_run
 
-    context = app.context()
+    context = app.context(default_role="data-scientist")
     facts = describe_run(context, find_run(context, run))
     if as_json:
         emit_json(facts)
@@ -148,7 +163,7 @@ def report(app: App, run: str, *, out: Path | None, as_json: bool) -> None:
     from overflight.lifecycle.run_reports import fetch_reports, mlflow_page
     from overflight.lifecycle.runs import find_run
 
-    context = app.context()
+    context = app.context(default_role="data-scientist")
     arn = find_run(context, run)
     target = out or Path(f"report-{arn.rsplit('/', 1)[1]}")
     with progress_view(as_json=as_json) as progress:
@@ -170,7 +185,7 @@ def logs(app: App, run: str, *, step: str | None, as_json: bool) -> None:
     from overflight.cli.output import emit_json
     from overflight.lifecycle.runs import find_run, run_logs
 
-    context = app.context()
+    context = app.context(default_role="data-scientist")
     lines = run_logs(context, find_run(context, run), step=step)
     if as_json:
         emit_json([{"step": name, "line": line} for name, line in lines])
@@ -188,7 +203,7 @@ def stop(app: App, run: str, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json
     from overflight.lifecycle.runs import find_run, stop_run
 
-    context = app.context()
+    context = app.context(default_role="data-scientist")
     arn = find_run(context, run)
     stop_run(context, arn)
     if as_json:

@@ -40,7 +40,13 @@ def augment(app: App, /, source: str, *, preview: bool, out: Path | None, as_jso
             cure="See them with --preview; the prepare job makes them with its setting augment",
         )
     with progress_view(as_json=as_json) as progress:
-        done = preview_augmentation(app.context(), source, options=PreviewOptions(**given), out=out, progress=progress)
+        done = preview_augmentation(
+            app.context(default_role="data-scientist"),
+            source,
+            options=PreviewOptions(**given),
+            out=out,
+            progress=progress,
+        )
     if as_json:
         emit_json(done.as_dict())
         return

@@ -54,13 +54,13 @@ def check(app: App, /, source: str, *, out: Path | None, fix_name: str | None, a
     from overflight.lifecycle.survey_checks import CheckOptions, check_survey
     from overflight.lifecycle.surveys import add_survey
 
-    context, options, fixed, unfixed = app.context(), CheckOptions(**given), None, None
+    context, options, fixed, unfixed = app.context(default_role="data-scientist"), CheckOptions(**given), None, None
     with progress_view(as_json=as_json) as progress:
         checked = check_survey(context, source, options=options, out=out, progress=progress)
         if fix_name is not None:
             try:
                 fixed = add_survey(
-                    context,
+                    app.context(default_role="ml-engineer"),
                     source,
                     name=fix_name,
                     progress=progress,
@@ -138,7 +138,7 @@ def diff(app: App, first: str, second: str, *, as_json: bool) -> None:
     from overflight.lifecycle.survey_checks import compare_surveys
 
     with progress_view(as_json=as_json) as progress:
-        found = compare_surveys(app.context(), first, second, progress=progress)
+        found = compare_surveys(app.context(default_role="data-scientist"), first, second, progress=progress)
     document = found.as_dict()
     if as_json:
         emit_json(document)
@@ -176,7 +176,9 @@ def export(app: App, /, source: str, *, form: str, out: Path, as_json: bool, **g
     from overflight.lifecycle.survey_export import export_survey
 
     with progress_view(as_json=as_json) as progress:
-        facts = export_survey(app.context(), source, form=form, out=out, progress=progress, **given)
+        facts = export_survey(
+            app.context(default_role="data-scientist"), source, form=form, out=out, progress=progress, **given
+        )
     if as_json:
         emit_json(facts)
         return

@@ -47,7 +47,9 @@ def leaks(
 
     options = LeakOptions(**given, pixels=not no_pixels)
     with progress_view(as_json=as_json) as progress:
-        found = find_leaks(app.context(), first, second, options=options, progress=progress)
+        found = find_leaks(
+            app.context(default_role="data-scientist"), first, second, options=options, progress=progress
+        )
     if as_json:
         refused = max_score is not None and found.score > max_score
         emit_json({**found.as_dict(), "refused": refused})

@@ -29,7 +29,9 @@ def profile(
 
     options = ReadOptions(form, labels, flights)
     with progress_view(as_json=as_json) as progress:
-        found = profile_survey(app.context(), source, options=options, out=out, progress=progress)
+        found = profile_survey(
+            app.context(default_role="data-scientist"), source, options=options, out=out, progress=progress
+        )
     if as_json:
         emit_json(found.as_dict())
         return
@@ -67,7 +69,9 @@ def report(
 
     options = ReadOptions(form, labels, flights)
     with progress_view(as_json=as_json) as progress:
-        found = report_survey(app.context(), source, options=options, out=out, progress=progress)
+        found = report_survey(
+            app.context(default_role="data-scientist"), source, options=options, out=out, progress=progress
+        )
     if as_json:
         emit_json(found.as_dict())
     else:
@@ -96,7 +100,9 @@ def browse(
 
     options = ReadOptions(form, labels, flights)
     with progress_view(as_json=as_json) as progress:
-        found = browse_survey(app.context(), source, options=options, out=out, progress=progress)
+        found = browse_survey(
+            app.context(default_role="data-scientist"), source, options=options, out=out, progress=progress
+        )
     index = found.out / "index.html"
     if no_serve:
         if as_json:

@@ -41,7 +41,9 @@ def add(
 
     catalogue = catalogue_of(changes, changes_file)
     with progress_view(as_json=as_json) as progress:
-        version = add_survey(app.context(), source, progress=progress, catalogue=catalogue, **given)
+        version = add_survey(
+            app.context(default_role="ml-engineer"), source, progress=progress, catalogue=catalogue, **given
+        )
     if as_json:
         emit_json(version.as_dict())
         return
@@ -65,7 +67,7 @@ def list_(app: App, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json, emit_rows
     from overflight.lifecycle.survey_versions import list_surveys
 
-    rows = [version.as_dict() for version in list_surveys(app.context())]
+    rows = [version.as_dict() for version in list_surveys(app.context(default_role="data-scientist"))]
     if as_json:
         emit_json(rows)
         return
@@ -86,7 +88,7 @@ def show(app: App, name: str, *, as_json: bool) -> None:
     from overflight.cli.output import emit_facts, emit_json
     from overflight.lifecycle.survey_versions import show_survey
 
-    version = show_survey(app.context(), name)
+    version = show_survey(app.context(default_role="data-scientist"), name)
     if as_json:
         emit_json(version.as_dict())
     else:

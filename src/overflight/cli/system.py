@@ -15,7 +15,7 @@ def status(app: App, *, as_json: bool) -> None:
     from overflight.cli.output import emit_facts, emit_json, emit_rows
     from overflight.lifecycle.system import status as use_case
 
-    facts = use_case(app.context())
+    facts = use_case(app.context(default_role="ml-engineer"))
     if as_json:
         emit_json(facts)
         return
@@ -34,7 +34,7 @@ def down(app: App, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json
     from overflight.lifecycle.system import down as use_case
 
-    facts = use_case(app.context())
+    facts = use_case(app.context(default_role="ml-engineer"))
     if as_json:
         emit_json(facts)
         return
@@ -54,7 +54,7 @@ def mlflow(app: App, *, port: int, detach: bool, as_json: bool) -> None:
     from overflight.cli.output import emit_json, progress_view
     from overflight.lifecycle.system import open_mlflow
 
-    context = app.context()
+    context = app.context(default_role="ml-engineer")
     with progress_view(as_json=as_json) as progress:
         progress.begin("MLflow")
         progress.update("starting (up to 30 s)")

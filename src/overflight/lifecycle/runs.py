@@ -24,13 +24,13 @@ from overflight.lifecycle.progress import Progress
 from overflight.pipelines.check import require_valid
 from overflight.pipelines.definition import to_json
 from overflight.pipelines.train import TrainPipelineConfig, train_pipeline
-from overflight.settings import Settings
+from overflight.settings import PREFIX, Settings
 from overflight.tracking.reading import close_execution
 from overflight.tracking.settings import OFF
 
 log = logging.getLogger(__name__)
 
-PIPELINE = "overflight-train"
+TRAIN = "train"  # the pipeline's name in an environment is made of it: overflight-dev-train
 FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
 # "<time> <level> <logger> photos 7/13", as overflight.logs writes it; the first three words are optional.
 _COUNTED = re.compile(r"^(?:\S+Z \w+ +[\w.]+ )?(?P<text>.*\b(?P<done>\d+)/(?P<total>\d+))\s*$")
@@ -75,19 +75,29 @@ class Step:
         }
 
 
-def training_definition(settings: Settings, *, name: str = PIPELINE) -> str:
-    """Definition (JSON text) of the training pipeline in the account of ``settings``."""
-    config = TrainPipelineConfig(name=name, bucket=settings.bucket, role_arn=settings.role_arn("pipeline"))
+def training_definition(settings: Settings) -> str:
+    """Definition (JSON text) of the training pipeline in the account and environment of ``settings``."""
+    config = TrainPipelineConfig(
+        name=settings.name(TRAIN),
+        bucket=settings.bucket,
+        environment=settings.environment,
+        prepare_role_arn=settings.role_arn("prepare"),
+        train_role_arn=settings.role_arn("train"),
+        evaluate_role_arn=settings.role_arn("evaluate"),
+    )
     return to_json(train_pipeline(config))
 
 
-def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
-    """Create the training pipeline, or update it when its definition has changed.
+def publish_pipeline(context: Context) -> str:
+    """Create the training pipeline, or update it when its definition has changed; returns its name.
+
+    Only who may publish pipelines needs to: a pipeline that is as it should be is left alone.
 
     Raises:
         UsageError: the definition fails our own checks (nothing was sent).
     """
-    definition, role_arn = training_definition(context.names, name=name), context.names.role_arn("pipeline")
+    name = context.names.name(TRAIN)
+    definition, role_arn = training_definition(context.names), context.names.role_arn("register")
     for warning in require_valid(json.loads(definition)):
         log.warning("pipeline %s: %s: %s", name, warning.path, warning.message)
     sagemaker = context.client("sagemaker")
@@ -102,18 +112,41 @@ def ensure_pipeline(context: Context, *, name: str = PIPELINE) -> None:
             RoleArn=role_arn,
             ClientRequestToken=_token(),
             PipelineDescription="From a survey of drone photographs to a model package that waits for approval",
+            Tags=own_tags(context),
         )
     else:
         if current["PipelineDefinition"] != definition:
             sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=role_arn)
+    return name
 
 
-def start_run(context: Context, parameters: dict[str, str | int | float], *, parallel: int = 2) -> str:
-    """Start the training pipeline with ``parameters``; returns the execution's ARN."""
-    ensure_pipeline(context)
+def own_tags(context: Context, *, environment: str | None = None) -> list[dict[str, str]]:
+    """Tags of whatever is created: the environment decides who may touch it, project and owner who pays."""
+    settings = context.settings
+    values = {"env": environment or settings.environment, "project": PREFIX, "owner": settings.user}
+    return [{"Key": key, "Value": value} for key, value in values.items()]
+
+
+def start_run(
+    context: Context,
+    parameters: dict[str, str | int | float],
+    *,
+    publisher: Context | None = None,
+    parallel: int = 2,
+) -> str:
+    """Start the training pipeline with ``parameters``; returns the execution's ARN.
+
+    Args:
+        context: Who starts it.
+        parameters: Parameters of the pipeline.
+        publisher: Who publishes the pipeline when it is missing or of another version; None: who starts it.
+        parallel: Steps at once.
+    """
+    name = publish_pipeline(publisher or context)
+    given = {"Owner": context.settings.user, **parameters}
     answer = context.client("sagemaker").start_pipeline_execution(
-        PipelineName=PIPELINE,
-        PipelineParameters=[{"Name": key, "Value": str(value)} for key, value in parameters.items()],
+        PipelineName=name,
+        PipelineParameters=[{"Name": key, "Value": str(value)} for key, value in given.items()],
         ClientRequestToken=_token(),
         ParallelismConfiguration={"MaxParallelExecutionSteps": parallel},
     )

@@ -41,6 +41,7 @@ from overflight.pipelines.model_steps import Container, MetricsFile, RegisterMod
 
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
+_ROLE = r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$"
 
 SURVEY = Parameter("SurveyUri")
 # Model "recipe" and the numbers 0 leave the choice to the recipe. SurveyChecks changes severities and limits of the
@@ -65,6 +66,7 @@ MIN_MAP50 = Parameter("MinMap50", "Float", 0.5)
 MLFLOW_URI = Parameter("MlflowTrackingUri", "String", "off")
 MLFLOW_EXPERIMENT = Parameter("MlflowExperiment", "String", "overflight")
 GROUP = Parameter("ModelPackageGroup", "String", "overflight")
+OWNER = Parameter("Owner", "String", "unknown")
 PARAMETERS = (
     SURVEY,
     MODEL,
@@ -86,6 +88,7 @@ PARAMETERS = (
     MLFLOW_URI,
     MLFLOW_EXPERIMENT,
     GROUP,
+    OWNER,
 )
 
 EXECUTION_ID = ExecutionValue("PipelineExecutionId")
@@ -106,7 +109,10 @@ class TrainPipelineConfig(BaseModel):
     Attributes:
         name: Name of the pipeline.
         bucket: Bucket of the runs' outputs.
-        role_arn: Role that the jobs run as.
+        environment: Working environment, a tag of every job.
+        prepare_role_arn: Role of the jobs that validate and prepare.
+        train_role_arn: Role of the training.
+        evaluate_role_arn: Role of the evaluation; no other job has it, so nothing else can write metrics.
         image_uri: Image with the jobs; the local account runs its entry points without a container.
         serving_image_uri: Image with the server, recorded in the model package.
         processing_instance_type: Machine of the steps that validate, prepare and evaluate.
@@ -121,9 +127,12 @@ class TrainPipelineConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field("overflight-train", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")
+    name: str = Field("overflight-dev-train", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-    role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")
+    environment: str = Field("dev", pattern=r"^[a-z]+$")
+    prepare_role_arn: str = Field(pattern=_ROLE)
+    train_role_arn: str = Field(pattern=_ROLE)
+    evaluate_role_arn: str = Field(pattern=_ROLE)
     image_uri: str = Field(f"overflight/jobs:{__version__}", min_length=1, max_length=255)
     serving_image_uri: str = Field(f"overflight/serve:{__version__}", min_length=1, max_length=255)
     processing_instance_type: str = "ml.m5.xlarge"
@@ -192,7 +201,7 @@ def _train(config: TrainPipelineConfig) -> Step:
         description="Fit YOLO11",
         image_uri=config.image_uri,
         entrypoint=("overflight-job", "train"),
-        role_arn=config.role_arn,
+        role_arn=config.train_role_arn,
         cluster=Cluster(config.training_instance_type, 1, config.volume_gb),
         max_runtime_s=config.training_max_runtime_s,
         channels=(Channel("dataset", output_uri("Prepare", "dataset")),),
@@ -275,7 +284,7 @@ def _processing(
         description=description,
         image_uri=config.image_uri,
         entrypoint=("overflight-job", name.lower()),
-        role_arn=config.role_arn,
+        role_arn=config.evaluate_role_arn if name == "Evaluate" else config.prepare_role_arn,
         cluster=Cluster(config.processing_instance_type, 1, config.volume_gb),
         max_runtime_s=config.processing_max_runtime_s,
         inputs=inputs,
@@ -325,7 +334,9 @@ def _run_uri(config: TrainPipelineConfig, step: str) -> Join:
 
 
 def _tags(config: TrainPipelineConfig, step: str) -> dict[str, Value]:
-    return {"overflight:pipeline": config.name, "overflight:step": step, **config.tags}
+    """What access and costs are told apart by: ``env`` is asked for by the policies, ``owner`` pays."""
+    own = {"env": config.environment, "project": "overflight", "owner": as_text(OWNER)}
+    return {"overflight:pipeline": config.name, "overflight:step": step, **own, **config.tags}
 
 
 def _cache(config: TrainPipelineConfig) -> Cache:
