@@ -6,6 +6,7 @@ Knows names and defaults only: nothing is opened, created or contacted here.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 from pathlib import Path
 from typing import Literal
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
             ``prod`` in every account.
         four_eyes: Whether an approval needs another person (``persons``, always so on AWS) or, for work on one
             machine, only another role of the same person (``roles``); None takes what the platform asks for.
+        source_buckets: Names of further buckets that surveys are read from, separated by commas; known to the policies
+            of the local account.
         trail_keys: Folder of the keys and checkpoints of the trail, apart from ``home``; None takes the user's state
             folder.
         mlflow_uri: MLflow's tracking URI or the ARN of a managed MLflow; None takes the local account's own
@@ -61,6 +64,7 @@ class Settings(BaseSettings):
     max_payload_bytes: int = Field(6 * 1024 * 1024, ge=1024)
     environment: Literal["dev", "staging", "prod"] = "dev"
     four_eyes: Literal["persons", "roles"] | None = None
+    source_buckets: str = Field("", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](,|$))*$")
     trail_keys: Path | None = None
     mlflow_uri: str | None = None
 
@@ -68,6 +72,16 @@ class Settings(BaseSettings):
     def home_path(self) -> Path:
         """Absolute folder of the local account."""
         return self.home.expanduser().absolute()
+
+    @property
+    def trail_keys_path(self) -> Path:
+        """Absolute folder of the keys and checkpoints of this account folder's trail; each account folder has its own.
+
+        Without ``trail_keys`` below ``$XDG_STATE_HOME`` or ``~/.local/state`` (XDG Base Directory Specification).
+        """
+        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / PREFIX
+        digest = hashlib.sha256(os.path.realpath(self.home_path).encode()).hexdigest()
+        return (self.trail_keys or state).expanduser().absolute() / digest[:16]
 
     def name(self, part: str) -> str:
         """Name of what people make in their environment, e.g. the pipeline ``overflight-dev-train``."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from overflight.account.clock import Clock, utc_now
 from overflight.account.local.authorise import Authoriser, Personas
+from overflight.account.local.checkpoints import Checkpointer, Ledger
 from overflight.account.local.objects import ObjectStore
 from overflight.account.local.store import Store
 from overflight.settings import Settings
@@ -29,6 +30,7 @@ class LocalAccount:
         objects: Contents behind S3.
         clock: Gives the time to everything in the account.
         authoriser: Decides each call.
+        trail_keys: Folder of the keys and checkpoints of the trail, apart from ``home``; None writes no checkpoints.
     """
 
     home: Path
@@ -40,6 +42,7 @@ class LocalAccount:
     clock: Clock
     authoriser: Authoriser = field(default_factory=Personas)
     environment: str = "dev"
+    trail_keys: Path | None = None
 
     def arn(self, service: str, resource: str) -> str:
         """Name of a resource, for example ``arn:aws:sagemaker:eu-central-1:000000000000:pipeline/train``."""
@@ -70,6 +73,7 @@ def open_account(settings: Settings, *, clock: Clock = utc_now) -> LocalAccount:
     store = Store(settings.home_path, clock=clock)
     objects = ObjectStore(store, clock=clock)
     objects.ensure_bucket(settings.bucket, region=settings.region)
+    store.listener = Checkpointer(Ledger(settings.trail_keys_path), account_id=settings.account_number, clock=clock)
     return LocalAccount(
         home=store.home,
         account_id=settings.account_number,
@@ -79,4 +83,5 @@ def open_account(settings: Settings, *, clock: Clock = utc_now) -> LocalAccount:
         objects=objects,
         clock=clock,
         environment=settings.environment,
+        trail_keys=settings.trail_keys_path,
     )

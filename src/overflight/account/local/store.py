@@ -17,11 +17,11 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -36,6 +36,27 @@ class ResourceExists(KeyError):  # noqa: N818  # named like the AWS conditions i
 
 class ResourceMissing(KeyError):  # noqa: N818  # named like the AWS conditions it becomes
     """There is no resource of this kind and name."""
+
+
+class Sealed(NamedTuple):
+    """An entry added to the trail: its number and hash, and why it deserves a checkpoint at once, or ""."""
+
+    sequence: int
+    hash: str
+    reason: str
+
+
+class TrailListener(Protocol):
+    """Who is told about new entries of the trail.
+
+    Attributes:
+        anchor: What the next entry carries in its details, so that the trail proves it too; None for nothing.
+    """
+
+    anchor: Mapping[str, Any] | None
+
+    def committed(self, sealed: Sequence[Sealed], *, anchored: Mapping[str, Any] | None) -> None:
+        """These entries are committed, the first of them with ``anchored`` in its details; must not raise."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +116,19 @@ def _resource(row: Any) -> Resource:
 
 
 class Transaction:
-    """What can be done inside one :meth:`Store.write` or :meth:`Store.read`."""
+    """What can be done inside one :meth:`Store.write` or :meth:`Store.read`.
 
-    def __init__(self, connection: sa.Connection, *, clock: Clock) -> None:
+    Attributes:
+        connection: SQLAlchemy's connection.
+        sealed: Entries added to the trail so far.
+        anchor: What the first of them carries in its details, see :class:`TrailListener`.
+    """
+
+    def __init__(self, connection: sa.Connection, *, clock: Clock, anchor: Mapping[str, Any] | None = None) -> None:
         self.connection = connection
         self._clock = clock
+        self.sealed: list[Sealed] = []
+        self.anchor = anchor
 
     def get(self, kind: str, name: str) -> Resource | None:
         """The resource, or None."""
@@ -193,6 +222,9 @@ class Store:
         home: Folder of the account; made when missing.
         clock: Gives the times of creation and change.
 
+    Attributes:
+        listener: Told of new entries of the trail after each commit, or None.
+
     Raises:
         StoreError: the folder cannot be used, or the state file is damaged, foreign or newer than this version.
     """
@@ -201,6 +233,7 @@ class Store:
         self.home = home.absolute()
         self.path = self.home / state_file.NAME
         self._clock = clock
+        self.listener: TrailListener | None = None
         self._writing = threading.Lock()
         self._writer: int | None = None
         self._watching = threading.Lock()
@@ -230,6 +263,8 @@ class Store:
                     yield transaction
             finally:
                 self._writer = None
+        if self.listener is not None and transaction.sealed:
+            self.listener.committed(transaction.sealed, anchored=transaction.anchor)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -279,7 +314,8 @@ class Store:
         with self._explained(), self._engine.connect() as connection:
             connection.exec_driver_sql(begin)
             try:
-                yield Transaction(connection, clock=self._clock)
+                anchor = None if self.listener is None else self.listener.anchor
+                yield Transaction(connection, clock=self._clock, anchor=anchor)
             except BaseException:
                 connection.rollback()
                 raise

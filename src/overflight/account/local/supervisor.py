@@ -92,6 +92,7 @@ def ensure_supervisor(account: LocalAccount) -> None:
         command = [sys.executable, "-m", _MODULE, "--home", str(account.home), "--region", account.region]
         command += ["--account-id", account.account_id, "--environment", account.environment]
         command += ["--lock", str(lock.fileno())]
+        command += ["--trail-keys", str(account.trail_keys.parent)] if account.trail_keys else []
         with log_path.open("ab") as handle:
             process = subprocess.Popen(
                 command,
@@ -316,6 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--region", required=True)
     parser.add_argument("--account-id", required=True)
     parser.add_argument("--environment", default="dev")
+    parser.add_argument("--trail-keys", type=Path, help="folder of the trail's keys and checkpoints")
     parser.add_argument("--lock", type=int, help="open file that holds the lock already")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--grace-s", type=float, default=SupervisorOptions.grace_s)
@@ -332,6 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             environment=given.environment,
             platform="local",
             role="administrator",
+            trail_keys=given.trail_keys,
         )
         account = local_account(settings)
         while _serve_once(account, options, lock):

@@ -20,7 +20,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from overflight.account.local import tables
-from overflight.account.local.store import Store, Transaction, time_text
+from overflight.account.local.store import Sealed, Store, Transaction, time_text
 from overflight.files import canonical_json, sha256_bytes
 
 GENESIS = "0" * 64
@@ -93,6 +93,8 @@ def append(
 
     ``details`` become canonical JSON like the parameters; secrets in them are replaced.
     """
+    if transaction.anchor is not None and not transaction.sealed:
+        details = {**(details or {}), "checkpoint": transaction.anchor}
     last = transaction.connection.execute(_LAST).first()
     row: dict[str, Any] = {
         "sequence": 1 if last is None else last.sequence + 1,
@@ -111,6 +113,8 @@ def append(
     }
     row["hash"] = _seal(row)
     transaction.connection.execute(_APPEND, row)
+    decided = not error and operation == "UpdateModelPackage" and "ModelApprovalStatus" in parameters
+    transaction.sealed.append(Sealed(row["sequence"], row["hash"], "approval decision" if decided else ""))
     return cast("int", row["sequence"])
 
 

@@ -1,0 +1,273 @@
+"""Signed checkpoints of the trail, kept apart from it: number and hash of an entry, proved by a signature.
+
+The hash chain of the trail alone cannot show that its end was cut off or that all of it was written anew; a checkpoint
+that lies elsewhere can. Each also carries the digest of the checkpoint before, and the next entry of the trail carries
+the checkpoint's own digest: neither can lose something without the other showing it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overflight.account.clock import Clock
+from overflight.account.local.checkpoint_keys import PUBLIC, FileSigner, PublicKey, Signer, read_public, write_public
+from overflight.account.local.store import Sealed, time_text
+from overflight.errors import InputError, OverflightError
+from overflight.files import canonical_json, sha256_bytes
+
+EVERY = 256  # entries
+FILE, _LOCK = "checkpoints.jsonl", "checkpoints.lock"
+GENESIS = "0" * 64
+_LONGEST_LINE_BYTES = 64 * 1024
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One signed statement: at this time the entry ``sequence`` of the trail had the hash ``hash``.
+
+    Attributes:
+        number: 1, 2, 3 ... without gaps.
+        sequence: Number of the newest entry then.
+        hash: Its hash, 64 hex digits.
+        time: ISO 8601, UTC.
+        account: 12 digits.
+        reason: Why it was written: ``every 256 entries``, ``approval decision``, ``asked for``, ``export`` ...
+        begins: Whether it begins a new trail in this place: those before belong to an earlier one.
+        key: Id of the key that signed it.
+        prev: SHA-256 of the line before; zeros for the first.
+        signature: Base64 of the 64 bytes over the canonical JSON of all fields above.
+    """
+
+    number: int
+    sequence: int
+    hash: str
+    time: str
+    account: str
+    reason: str
+    begins: bool
+    key: str
+    prev: str
+    signature: str
+
+    @property
+    def line(self) -> str:
+        """Canonical JSON, without the line's end."""
+        return canonical_json(vars(self))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the line: what the next one and the trail carry."""
+        return sha256_bytes(self.line.encode())
+
+    @property
+    def message(self) -> bytes:
+        """What is signed."""
+        return canonical_json({key: value for key, value in vars(self).items() if key != "signature"}).encode()
+
+
+class Ledger:
+    """The file ``checkpoints.jsonl`` of a folder; several processes may add to it at once.
+
+    Args:
+        folder: Made at the first checkpoint, readable only for its owner.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+
+    def add(
+        self,
+        sealed: tuple[int, str],
+        *,
+        time: str,
+        account_id: str,
+        reason: str,
+        signer: Callable[[Path], Signer] = FileSigner,
+        begins: bool = False,
+    ) -> tuple[Checkpoint, bool]:
+        """Add a checkpoint for the entry (number, hash); the existing one and False when that entry is covered already.
+
+        Args:
+            sealed: Number and hash of the entry.
+            time: ISO 8601, UTC.
+            account_id: 12 digits.
+            reason: Why it is written.
+            signer: Makes the signer for the folder; asked only when something is to be signed.
+            begins: Begin a new trail in this place.
+
+        Raises:
+            OSError: the folder or the file cannot be written; nothing was added.
+            InputError: the last line is no checkpoint.
+            StoreError: the key cannot be read.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._locked():
+            last = self._last()
+            if last is not None and not begins and last.sequence >= sealed[0]:
+                return last, False
+            key = signer(self.folder)
+            self._keep_public(key.public)
+            unsigned = Checkpoint(
+                number=1 if last is None else last.number + 1,
+                sequence=sealed[0],
+                hash=sealed[1],
+                time=time,
+                account=account_id,
+                reason=reason,
+                begins=begins,
+                key=key.public.id,
+                prev=GENESIS if last is None else last.digest,
+                signature="",
+            )
+            signature = base64.b64encode(key.sign(unsigned.message)).decode()
+            made = Checkpoint(**{**vars(unsigned), "signature": signature})
+            self._append(made.line)
+        return made, True
+
+    def lines(self) -> list[str]:
+        """The lines as they are; empty without the file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            content = self.path.read_bytes().decode(errors="replace")
+        except FileNotFoundError:
+            return []
+        return [line for line in content.split("\n") if line]
+
+    def keys(self) -> list[PublicKey]:
+        """The public keys that lie beside the checkpoints.
+
+        Raises:
+            InputError: a file ``*.pub`` holds no key.
+        """
+        return [read_public(path) for path in sorted(self.folder.glob("*.pub"))]
+
+    def _keep_public(self, key: PublicKey) -> None:
+        own = self.folder / PUBLIC
+        path = own if key.source == str(own) else self.folder / f"kms-{key.id}.pub"
+        if not path.exists():
+            write_public(key, path)
+
+    def _append(self, line: str) -> None:
+        """One line, whole or not at all, on the disk when this returns."""
+        content = line.encode() + b"\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            try:
+                if os.write(descriptor, content) != len(content):
+                    raise OSError(f"no room for {len(content)} bytes")
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def _last(self) -> Checkpoint | None:
+        """The newest checkpoint; half a line that a power cut left behind is dropped."""
+        try:
+            with self.path.open("r+b") as handle:
+                size = handle.seek(0, os.SEEK_END)
+                handle.seek(max(0, size - _LONGEST_LINE_BYTES))
+                tail = handle.read()
+                whole, end, rest = tail.rpartition(b"\n")
+                if rest:
+                    handle.truncate(size - len(rest))
+        except FileNotFoundError:
+            return None
+        return parse(whole.rpartition(b"\n")[2].decode(errors="replace"), str(self.path)) if end else None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / _LOCK).open("ab") as handle:  # closing it gives the lock back, also when the process dies
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def parse(line: str, where: str) -> Checkpoint:
+    """A line as a checkpoint.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        value = json.loads(line)
+        made = Checkpoint(**value)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "a line is no checkpoint", where=where, cure=f"See: overflight trail verify; {error}"
+        ) from error
+    types = {"number": int, "sequence": int, "begins": bool}
+    if any(type(value[name]) is not types.get(name, str) for name in vars(made)):
+        raise InputError("a line is no checkpoint", where=where, cure="See: overflight trail verify")
+    return made
+
+
+class Checkpointer:
+    """Writes the checkpoints that are due, after the commit of the entries; see :class:`TrailListener`.
+
+    A failure never fails the call: it is logged, and ``trail verify`` shows the entries that no checkpoint
+    covers.
+
+    Args:
+        ledger: Where they are kept.
+        account_id: 12 digits.
+        clock: Gives the times.
+    """
+
+    def __init__(self, ledger: Ledger, *, account_id: str, clock: Clock) -> None:
+        self.anchor: Mapping[str, Any] | None = None
+        self.ledger = ledger
+        self._account_id = account_id
+        self._clock = clock
+        self._one_at_a_time = threading.Lock()
+
+    def committed(self, sealed: Sequence[Sealed], *, anchored: Mapping[str, Any] | None) -> None:
+        """Write a checkpoint when one of the entries deserves it."""
+        if anchored is not None and self.anchor == anchored:
+            self.anchor = None
+        reason = next((entry.reason for entry in sealed if entry.reason), "")
+        if not reason and not any(entry.sequence % EVERY == 0 for entry in sealed):
+            return
+        try:
+            with self._one_at_a_time:
+                self.write(sealed[-1].sequence, sealed[-1].hash, reason=reason or f"every {EVERY} entries")
+        except (OSError, OverflightError) as error:
+            log.warning("no checkpoint of the trail was written at entry %d: %s", sealed[-1].sequence, error)
+
+    def write(
+        self,
+        sequence: int,
+        hash_: str,
+        *,
+        reason: str,
+        signer: Callable[[Path], Signer] = FileSigner,
+        begins: bool = False,
+    ) -> tuple[Checkpoint, bool]:
+        """Add a checkpoint now; see :meth:`Ledger.add`."""
+        made, new = self.ledger.add(
+            (sequence, hash_),
+            time=time_text(self._clock()),
+            account_id=self._account_id,
+            reason=reason,
+            signer=signer,
+            begins=begins,
+        )
+        if new:
+            self.anchor = {"number": made.number, "sha256": made.digest}
+        return made, new
