@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,8 @@ from overflight.errors import InputError
 from overflight.iam.core import ContextValue, Decision, Policy, PolicySet, Request
 from overflight.iam.evaluate import evaluate
 from overflight.iam.patterns import arn_account, role_arn_of
+from overflight.infra.references import reference
+from overflight.infra.templates import Resolved, load
 
 USER_TAG = "overflight-user"
 """Session tag with the person's name; locally the name of the session stands for it."""
@@ -224,6 +226,63 @@ def read_access(
         organisation=organisation,
     )
     return replace(access, digest=_digest(access))
+
+
+def load_access(
+    *,
+    account_id: str,
+    region: str,
+    prefix: str = "overflight",
+    environment: str = "dev",
+    parameters: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
+    organisation: tuple[Policy, ...] = (),
+    partition: str = "aws",
+) -> Access:
+    """Roles and policies of our own template ``identity`` for one account; reads the template once per process.
+
+    Args:
+        account_id: 12 digits.
+        region: Region of the account's resources.
+        prefix: Parameter ``Prefix``.
+        environment: Parameter ``Environment``.
+        parameters: The template's other parameters; those with a default may be missing.
+        organisation: Policies of the organisation's levels.
+        partition: First part of ARNs.
+
+    Raises:
+        UsageError: a parameter that the template does not have or allow.
+    """
+    given = {**parameters, "Prefix": prefix, "Environment": environment}
+    resolved = load("identity", parameters=given, account_id=account_id, region=region, partition=partition)
+    return access_of(resolved, organisation=organisation)
+
+
+def access_of(resolved: Resolved, *, organisation: tuple[Policy, ...] = ()) -> Access:
+    """Roles and policies of a resolved identity template, ours or a changed copy of it.
+
+    Raises:
+        InputError: a role names a policy that the template does not have.
+    """
+
+    def arn(logical_id: str, kind: str, properties: Mapping[str, Any]) -> str:
+        return reference(
+            resolved.stack, logical_id, kind, "Arn", properties.get, where=f"{resolved.name}: {logical_id}"
+        )
+
+    keys = {name: arn(name, "AWS::KMS::Key", one) for name, one in resolved.of_type("AWS::KMS::Key")}
+    buckets = {name: str(one.get("BucketName", "")) for name, one in resolved.of_type("AWS::S3::Bucket")}
+    return read_access(
+        resolved.resources,
+        account_id=resolved.stack.account_id,
+        region=resolved.stack.region,
+        prefix=str(resolved.parameters.get("Prefix", "overflight")),
+        environment=str(resolved.parameters.get("Environment", "dev")),
+        bucket=buckets.get("DataBucket", ""),
+        audit_bucket=buckets.get("AuditBucket", ""),
+        arns=keys,
+        organisation=organisation,
+        partition=resolved.stack.partition,
+    )
 
 
 @dataclass(frozen=True)
