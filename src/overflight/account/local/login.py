@@ -20,8 +20,9 @@ from botocore.loaders import Loader
 
 from overflight.account.local import tables
 from overflight.account.local.account import LocalAccount
+from overflight.account.local.clients import Wire
 from overflight.account.local.store import Transaction, time_text
-from overflight.account.local.wire import AwsError, Caller, Wire
+from overflight.account.local.wire import AwsError, Caller
 from overflight.files import sha256_bytes
 
 _OWN_KEY = "LOCALACCOUNT"  # of a session's own clients; opens nothing anywhere

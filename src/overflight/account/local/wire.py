@@ -1,32 +1,28 @@
-"""The wire between boto3 clients and the local account: each call passes validate, authorise, do, trail, event.
+"""The way of a call through the local account: validate, authorise, do, trail, event.
 
-botocore has validated the parameters when a call arrives here, and makes responses and ``ClientError`` of what leaves.
-Knows no operation: these are functions marked with :func:`operation` in the modules of ``services``.
+Calls come from boto3 clients (see ``clients``) and from the services themselves. Knows no operation: these are
+functions marked with :func:`operation` in the modules of ``services``.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import io
+import os
+import socket
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-from botocore.response import StreamingBody
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from overflight.account.local import events, trail
 from overflight.account.local.store import Transaction
-from overflight.account.shapes import Rules, walk
 from overflight.errors import NotImplementedInLocalAccountError
 
 if TYPE_CHECKING:
-    from botocore.hooks import BaseEventHooks
-    from botocore.model import OperationModel
-
     from overflight.account.local.account import LocalAccount
+    from overflight.account.local.authorise import Decision
 
 SERVICE_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -40,7 +36,6 @@ SERVICE_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _SERVICES = "overflight.account.local.services"
 _READ_ONLY = ("BatchGet", "Describe", "Filter", "Get", "Head", "List", "Lookup", "Search")
-_CONTEXT_KEY = "overflight_params"
 _MARK = "__overflight_operation__"
 
 
@@ -54,6 +49,7 @@ class AwsError(Exception):
 
     Attributes:
         members: Further members of the answer, where the error's shape has some.
+        decision: The authoriser's, where it is the reason.
     """
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
@@ -62,10 +58,13 @@ class AwsError(Exception):
         self.message = message
         self.status = status
         self.members: dict[str, Any] = {}
+        self.decision: Decision | None = None
 
 
+HINT = "Overflight"  # member of an AccessDenied answer that AWS does not have: who could do it
+_JSON_SERVICES = frozenset({"sagemaker", "sagemaker-runtime", "logs", "events"})
 # Services whose requests are held against botocore's model in full, and their code for a bad one.
-_VALIDATED = {"sagemaker": "ValidationException", "sagemaker-runtime": "ValidationError"}
+VALIDATED = {"sagemaker": "ValidationException", "sagemaker-runtime": "ValidationError"}
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,8 @@ class Call:
         cleanups: Run after the commit; what a kill prevents must be harmless to leave.
         request_id: Identifies the call in response and trail.
         fault: What the service would refuse of the parameters although botocore sent them; empty when nothing.
+        decision: What the authoriser said; None before it was asked.
+        run: Id of the pipeline execution that the call belongs to, or "".
     """
 
     service: str
@@ -133,6 +134,8 @@ class Call:
     cleanups: list[Callable[[], object]] = field(default_factory=list)
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     fault: str = ""
+    decision: Decision | None = None
+    run: str = ""
 
     def emit(self, *, source: str, detail_type: str, detail: dict[str, Any], resources: tuple[str, ...] = ()) -> None:
         """Publish an event with this call: in the same transaction as its change, and only if the call succeeds."""
@@ -214,14 +217,13 @@ def perform(call: Call) -> dict[str, Any]:
         raise NotImplementedInLocalAccountError(call.service, call.operation)
     try:
         if call.fault:
-            raise AwsError(_VALIDATED[call.service], call.fault)
-        decision = call.account.authoriser.decide(call)
-        if not decision.allowed:
-            raise _denied(call, f"{decision.reason}. {decision.cure}")
+            raise AwsError(VALIDATED[call.service], call.fault)
+        call = authorised(call)
         response = _do(known, call)
     except AwsError as error:
+        decided = _with(call, decision=error.decision) if error.decision is not None else call
         with call.account.store.write() as transaction:
-            _record(transaction, call, known, error=error.code, message=error.message)
+            record(transaction, decided, read_only=known.read_only, error=error.code, message=error.message)
         raise
     for cleanup in call.cleanups:
         cleanup()
@@ -236,11 +238,11 @@ def _do(known: Operation, call: Call) -> dict[str, Any]:
     if known.transactional:
         with call.account.store.write() as transaction:
             response = known.handler(_with(call, transaction=transaction))
-            _record(transaction, call, known)
+            record(transaction, call, read_only=known.read_only)
         return response
     response = known.handler(call)
     with call.account.store.write() as transaction:
-        _record(transaction, call, known)
+        record(transaction, call, read_only=known.read_only)
     return response
 
 
@@ -248,19 +250,44 @@ def _with(call: Call, **changes: Any) -> Call:
     return Call(**{**vars(call), **changes})
 
 
-def _record(transaction: Transaction, call: Call, known: Operation, *, error: str = "", message: str = "") -> None:
+def authorised(call: Call) -> Call:
+    """The call with its decision, when it may be done.
+
+    Raises:
+        AwsError: it may not, or the service cannot use a role that it hands over.
+    """
+    authoriser = call.account.authoriser
+    decision = authoriser.decide(call)
+    if not decision.allowed:
+        raise denied(call, decision)
+    fault = authoriser.fault(call)
+    if fault:
+        error = AwsError("ValidationException", fault)
+        error.decision = decision
+        raise error
+    return _with(call, decision=decision)
+
+
+def record(transaction: Transaction, call: Call, *, read_only: bool, error: str = "", message: str = "") -> None:
+    """Write the call into the trail, and publish its events unless it failed."""
     now = call.account.clock()
+    details = {"role": call.caller.role, "user": call.caller.user, "host": _host(), "pid": os.getpid()}
+    if call.decision is not None:
+        details["decision"] = dict(call.decision.record)
+    if call.run:
+        details["run"] = call.run
     trail.append(
         transaction,
         time=now,
         caller=call.caller.arn,
         service=call.service,
         operation=call.operation,
-        read_only=known.read_only,
+        read_only=read_only,
         request_id=call.request_id,
         parameters=trail.recordable({**call.params, **call.notes}),
         error=error,
         message=message,
+        details=details,
     )
     if error:
         return
@@ -268,10 +295,25 @@ def _record(transaction: Transaction, call: Call, known: Operation, *, error: st
         events.publish(transaction, time=now, **vars(event))
 
 
-def _denied(call: Call, why: str) -> AwsError:
-    code = "AccessDeniedException" if call.service in {"sagemaker", "logs", "events"} else "AccessDenied"
-    action = f"{call.service.removesuffix('-runtime')}:{call.operation}"
-    return AwsError(code, f"User: {call.caller.arn} is not authorized to perform: {action}: {why}", 403)
+def denied(call: Call, decision: Decision) -> AwsError:
+    """The answer to a call that may not be done; S3 answers HEAD requests with a bare 403."""
+    code = "AccessDeniedException" if call.service in _JSON_SERVICES else "AccessDenied"
+    if call.service == "s3" and call.operation.startswith("Head"):
+        code = "403"
+    error = AwsError(code, decision.message, 403)
+    error.decision = decision
+    error.members[HINT] = {
+        "Missing": decision.record.get("action", ""),
+        "Resource": decision.record.get("resource", ""),
+        "Personas": list(decision.personas),
+        "Services": list(decision.services),
+    }
+    return error
+
+
+@functools.cache
+def _host() -> str:
+    return socket.gethostname()
 
 
 def start_supervisor(account: LocalAccount) -> None:
@@ -284,95 +326,3 @@ def start_supervisor(account: LocalAccount) -> None:
 def keep_going(call: Call) -> None:
     """For calls that look at unfinished work: bring a supervisor back that was killed, once the call is done."""
     call.cleanups.append(lambda: start_supervisor(call.account))
-
-
-@dataclass(frozen=True)
-class _Http:
-    """The little of an HTTP response that botocore looks at."""
-
-    status_code: int
-    headers: dict[str, str] = field(default_factory=dict)
-    content: bytes = b""
-    raw: None = None
-
-
-class Wire:
-    """Answers the clients of one session from a local account.
-
-    Args:
-        account: The account.
-        caller_of: Caller for the access key id, secret and session token that a client was made with.
-    """
-
-    def __init__(self, account: LocalAccount, caller_of: Callable[[Any], Caller]) -> None:
-        self._account = account
-        self._caller_of = caller_of
-
-    def attach(self, emitter: BaseEventHooks) -> None:
-        """Answer the calls of every client made with this emitter from now on."""
-        emitter.register_first("provide-client-params", self._remember, unique_id="overflight-remember")
-        answer: Callable[..., Any] = self._answer  # what it returns is the response, which the stubs do not know
-        emitter.register_first("before-call", answer, unique_id="overflight-answer")
-
-    def _remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        """Keep the parameters as the caller gave them: botocore's own handlers rewrite them for HTTP afterwards."""
-        context[_CONTEXT_KEY] = _copy(params)
-
-    def _answer(
-        self, model: OperationModel, context: dict[str, Any], request_signer: Any, **_: Any
-    ) -> tuple[_Http, dict[str, Any]]:
-        request_id = str(uuid.uuid4())
-        try:
-            call = Call(
-                service=model.service_model.service_name,
-                operation=model.name,
-                params=context[_CONTEXT_KEY],
-                caller=self._caller_of(request_signer),
-                account=self._account,
-                request_id=request_id,
-                fault=_fault(model, context[_CONTEXT_KEY]),
-            )
-            parsed = perform(call)
-        except AwsError as error:
-            failed = {**error.members, "Error": {"Code": error.code, "Message": error.message}}
-            return _Http(error.status), {**failed, "ResponseMetadata": _response_metadata(request_id, error.status)}
-        own = parsed.get("ResponseMetadata", {})
-        status = int(own.get("HTTPStatusCode", model.http.get("responseCode", 200)))
-        if model.has_streaming_output:
-            parsed = _stream(parsed, model)
-        return _Http(status), {**parsed, "ResponseMetadata": _response_metadata(request_id, status)}
-
-
-def _fault(model: OperationModel, params: dict[str, Any]) -> str:
-    """Enums, patterns and upper limits, which botocore leaves to the service; in the service's words."""
-    if model.service_model.service_name not in _VALIDATED or model.input_shape is None:
-        return ""
-    findings = walk(model.input_shape, params, path="", rules=Rules())
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if not errors:
-        return ""
-    values = "; ".join(
-        f"Value at '{finding.path}' failed to satisfy constraint: {finding.message}" for finding in errors
-    )
-    return f"{len(errors)} validation error{'s' if len(errors) > 1 else ''} detected: {values}"
-
-
-def _response_metadata(request_id: str, status: int) -> dict[str, Any]:
-    return {"RequestId": request_id, "HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
-
-
-def _stream(parsed: dict[str, Any], model: OperationModel) -> dict[str, Any]:
-    name = cast("str", cast("Any", model.output_shape).serialization["payload"])
-    body = parsed.get(name)
-    if isinstance(body, bytes):
-        return {**parsed, name: StreamingBody(cast("Any", io.BytesIO(body)), len(body))}
-    return parsed
-
-
-def _copy(value: Any) -> Any:
-    """Copies of the containers; what they hold (bodies, streams) stays itself."""
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copy(item) for item in value]
-    return value
