@@ -9,10 +9,11 @@ import cv2
 import pytest
 
 from overflight.errors import JobError, RefusedError
+from overflight.lifecycle.approvals import approve, revoke
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.demo import DemoSettings, run_demo
 from overflight.lifecycle.endpoints import delete_endpoint, describe_endpoint
-from overflight.lifecycle.models import approve, describe_package, reject
+from overflight.lifecycle.models import describe_package
 from overflight.lifecycle.predict import predict
 from overflight.lifecycle.progress import Silent
 from overflight.lifecycle.runs import describe_run, find_run, follow, list_runs, run_logs, start_run, stop_run
@@ -75,10 +76,10 @@ def test_the_package_was_approved_by_another_role_than_the_one_that_trained_it(c
 
 
 def test_whoever_trained_may_not_approve(context, summary):
-    reject(context.acting_as("approver"), summary["package_arn"], reason="second look")
+    revoke(context.acting_as("approver"), summary["package_arn"], reason="a second look is needed")
     with pytest.raises(RefusedError, match="trained it"):
-        approve(context.acting_as("data-scientist"), summary["package_arn"], reason="mine")
-    approve(context.acting_as("approver"), summary["package_arn"], reason="fine after all")
+        approve(context.acting_as("data-scientist"), summary["package_arn"], reason="mine is always good")
+    approve(context.acting_as("approver"), summary["package_arn"], reason="it is fine after all")
 
 
 def test_mlflow_has_one_run_with_a_nested_run_per_job(context, summary):

@@ -17,9 +17,10 @@ from overflight.data.files import find_files
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
 from overflight.errors import UsageError
+from overflight.lifecycle.approvals import approve
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import deploy
-from overflight.lifecycle.models import approve, describe_package, find_package
+from overflight.lifecycle.models import describe_package, find_package
 from overflight.lifecycle.predict import Prediction, predict
 from overflight.lifecycle.progress import Progress, Stages
 from overflight.lifecycle.runs import Step, follow, output_uri, start_run
