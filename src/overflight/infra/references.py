@@ -55,6 +55,12 @@ def known_types() -> tuple[str, ...]:
     return tuple(_types())
 
 
+def arn_attribute(kind: str) -> str | None:
+    """Attribute of a resource type that gives its ARN; None where it has none or is not known."""
+    attributes = _types().get(kind, {}).get("attributes", {})
+    return next((name for name in attributes if name.endswith("Arn")), None)
+
+
 def reference(
     stack: Stack, logical_id: str, kind: str, attribute: str | None, read: Callable[[str], Any], *, where: str
 ) -> str:

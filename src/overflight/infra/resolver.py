@@ -15,7 +15,7 @@ from typing import Any
 
 from overflight.errors import UsageError
 from overflight.infra.names import PLACEHOLDER, Path
-from overflight.infra.references import Stack, reference
+from overflight.infra.references import Stack, arn_attribute, reference
 
 _CONDITION_FUNCTIONS = {"Fn::And", "Fn::Or", "Fn::Not", "Fn::Equals"}
 _ATTRIBUTES = {"Condition", "Type"}  # of a resource: read before its values are resolved
@@ -104,6 +104,16 @@ class Resolver:
         parts = [part for part in resource if part not in _ATTRIBUTES]
         plain = {part: self.value(resource[part], ("Resources", key, part)) for part in parts}
         return {"Type": resource["Type"], **{part: value for part, value in plain.items() if value is not _NO_VALUE}}
+
+    def arns(self) -> dict[str, str]:
+        """ARN by logical id of every resource that is created and has one."""
+        found = {}
+        for key, resource in self.declared.items():
+            attribute = arn_attribute(resource["Type"])
+            if attribute is not None and self.exists(key):
+                read = partial(self._property, key)
+                found[key] = reference(self.stack, key, resource["Type"], attribute, read, where=key)
+        return found
 
     def condition(self, name: str) -> bool:
         """Whether the condition called ``name`` holds."""

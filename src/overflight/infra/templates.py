@@ -43,6 +43,7 @@ class Resolved:
         outputs: Value by name; outputs whose condition is false are left out.
         parameters: Value of every parameter: text, or a list of text.
         conditions: Whether each condition holds.
+        arns: ARN by logical id, of the resources that have one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Resolved:
     outputs: Mapping[str, Any]
     parameters: Mapping[str, str | list[str]]
     conditions: Mapping[str, bool]
+    arns: Mapping[str, str]
 
     def of_type(self, *kinds: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Logical id and properties of every resource of these types, in the order of the template."""
@@ -147,4 +149,4 @@ def _resolve(
         if "Condition" not in output or resolver.condition(output["Condition"])
     }
     conditions = {key: resolver.condition(key) for key in template.get("Conditions", {})}
-    return Resolved(name, stack, resources, outputs, values, conditions)
+    return Resolved(name, stack, resources, outputs, values, conditions, resolver.arns())
