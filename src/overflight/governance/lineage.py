@@ -214,6 +214,11 @@ class Draft:
             self._entities[arn] = replace(known, properties=merged, created=known.created or created)
         return arn
 
+    def date(self, arn: str, created: datetime | None) -> None:
+        """Say when an entity came into being, if that is not known yet."""
+        known = self._entities[arn]
+        self._entities[arn] = replace(known, created=known.created or created)
+
     def connect(self, source: str, destination: str, kind: EdgeKind) -> bool:
         """Add an edge; one that would close a circle becomes a remark instead.
 

@@ -1,0 +1,326 @@
+"""From an endpoint back to the run: deployment, model, package, decision, execution, definition; each link as recorded.
+
+Knows SageMaker's Describe answers and the metadata that registering and approving write; jobs and data are next door.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from overflight.files import sha256_bytes
+from overflight.lifecycle.lineage_jobs import EVALUATION_FILE, JobLineage
+from overflight.settings import PREFIX
+
+_STEP_JOBS = ("ProcessingJob", "TrainingJob", "TuningJob")
+_EVIDENCE = {
+    "approval_event": "event",
+    "approval_artefact_sha256": "evidence: artefact sha256",
+    "approval_metrics_sha256": "evidence: metrics sha256",
+    "approval_survey": "evidence: survey",
+    "approval_people": "people",
+}
+_REGISTERED = ("survey_uri", "recipe", "seed", "map50", "min_map50")
+
+
+@dataclass
+class ChainLineage(JobLineage):
+    """Adds what serves and what was decided to a draft."""
+
+    def endpoint(self, name: str) -> str | None:
+        """Add an endpoint with everything behind it; its ARN in the graph, None when there is none of this name."""
+        answer = self.records.describe("describe_endpoint", EndpointName=name)
+        if answer is None:
+            return None
+        if answer["EndpointArn"] in self.seen:
+            return self.seen[answer["EndpointArn"]]
+        tags = self.records.tags(answer["EndpointArn"])
+        arn = self.draft.add(
+            "Context",
+            "Endpoint",
+            name,
+            source_uri=answer["EndpointArn"],
+            properties={
+                "status": answer["EndpointStatus"],
+                "address": tags.get("overflight:url"),
+                "changed": _when(answer.get("LastModifiedTime")),
+                "environment": tags.get("env"),
+                "owner": tags.get("owner"),
+                "failure": answer.get("FailureReason"),
+            },
+            created=answer["CreationTime"],
+        )
+        self.seen[answer["EndpointArn"]] = arn
+        self.draft.connect(self._deployment(answer["EndpointConfigName"]), arn, "AssociatedWith")
+        return arn
+
+    def _deployment(self, name: str) -> str:
+        answer = self.records.describe("describe_endpoint_config", EndpointConfigName=name)
+        if answer is None:
+            arn = self.draft.add("Action", "ModelDeployment", name)
+            text = "The endpoint's configuration is not there any more; which model it named is not known."
+            self.draft.remark(arn, "not recorded", text)
+            return arn
+        variants = answer.get("ProductionVariants") or ()
+        machines = [
+            f"{one.get('InitialInstanceCount', 1)} x {one['InstanceType']}" for one in variants if "InstanceType" in one
+        ]
+        tags = self.records.tags(answer["EndpointConfigArn"])
+        arn = self.draft.add(
+            "Action",
+            "ModelDeployment",
+            name,
+            source_uri=answer["EndpointConfigArn"],
+            properties={"machine": ", ".join(machines), "owner": tags.get("owner")},
+            created=answer["CreationTime"],
+        )
+        for variant in variants:
+            if "ModelName" in variant:
+                self.draft.connect(self._model_resource(variant["ModelName"]), arn, "ContributedTo")
+            else:
+                self.draft.remark(arn, "not recorded", f"Variant {variant['VariantName']} names no model.")
+        return arn
+
+    def _model_resource(self, name: str) -> str:
+        answer = self.records.describe("describe_model", ModelName=name)
+        if answer is None:
+            arn = self.draft.add("Artifact", "DeployedModel", name)
+            text = "The model is not there any more; which package it held is not known."
+            self.draft.remark(arn, "not recorded", text)
+            return arn
+        if answer["ModelArn"] in self.seen:
+            return self.seen[answer["ModelArn"]]
+        arn = self.draft.add(
+            "Artifact",
+            "DeployedModel",
+            name,
+            source_uri=answer["ModelArn"],
+            properties={"role": str(answer.get("ExecutionRoleArn", "")).rsplit("/", 1)[-1]},
+            created=answer["CreationTime"],
+        )
+        self.seen[answer["ModelArn"]] = arn
+        for container in answer.get("Containers") or [answer.get("PrimaryContainer") or {}]:
+            self._container(arn, container)
+        return arn
+
+    def _container(self, model: str, container: Mapping[str, Any]) -> None:
+        if package_arn := container.get("ModelPackageName"):
+            package = self.package(package_arn)
+            self.draft.connect(package, model, "ContributedTo")
+            if approval := self.seen.get(f"approval of {package}"):
+                self.draft.connect(approval, model, "ContributedTo")
+            return
+        if uri := model_data_uri(container):
+            self.draft.connect(self.data(uri), model, "ContributedTo")
+            text = "It holds an artefact without a model package: nobody's approval of it is recorded."
+        else:
+            text = "It names an image only; what model is in it is not recorded."
+        self.draft.remark(model, "not recorded", text)
+        if image := container.get("Image"):
+            entity = self.draft.add("Artifact", "Image", image, source_uri=image, properties={"address": image})
+            self.draft.connect(entity, model, "ContributedTo")
+
+    def package(self, package_arn: str) -> str:
+        """Add a model package with its decision and everything it was made from; its ARN in the graph."""
+        if package_arn in self.seen:
+            return self.seen[package_arn]
+        name = package_arn.rsplit(":", 1)[-1].removeprefix("model-package/")
+        self.seen[package_arn] = arn = self.draft.add("Artifact", "Model", name, source_uri=package_arn)
+        facts = self.records.describe("describe_model_package", ModelPackageName=package_arn)
+        if facts is None:
+            self.draft.remark(arn, "not recorded", "The model package is not there any more.")
+            return arn
+        metadata = facts.get("CustomerMetadataProperties", {})
+        stage = facts.get("ModelLifeCycle", {})
+        self.draft.add(
+            "Artifact",
+            "Model",
+            name,
+            source_uri=package_arn,
+            properties={
+                "approval": facts.get("ModelApprovalStatus"),
+                "stage": "/".join(stage[key] for key in ("Stage", "StageStatus") if key in stage),
+                "registered by": person(facts.get("CreatedBy")),
+                "description": facts.get("ModelPackageDescription"),
+                **{key.replace("_", " "): metadata.get(key) for key in _REGISTERED},
+            },
+            created=facts["CreationTime"],
+        )
+        execution = str(metadata.get("execution_arn") or facts.get("MetadataProperties", {}).get("GeneratedBy") or "")
+        if "/execution/" in execution:
+            self.draft.connect(self.execution(execution, package=arn), arn, "Produced")
+        self._contents(arn, facts, execution=execution)
+        self._decision(arn, facts, metadata)
+        return arn
+
+    def _contents(self, arn: str, facts: Mapping[str, Any], *, execution: str) -> None:
+        containers = facts.get("InferenceSpecification", {}).get("Containers") or ()
+        for container in containers:
+            uri = model_data_uri(container)
+            if uri is None:
+                self.draft.remark(arn, "not recorded", "It names no artefact: what model it is is not recorded.")
+                continue
+            data = self.data(uri)
+            if "/execution/" not in execution:
+                self._trained_directly(arn, uri)
+            self.draft.connect(data, arn, "ContributedTo")
+        uri = facts.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri")
+        if uri:
+            folder = uri.removesuffix(f"/{EVALUATION_FILE}")
+            self.draft.connect(self.data(folder), arn, "ContributedTo")
+            self._compare(folder, [model_data_uri(one) for one in containers])
+        else:
+            self.draft.remark(arn, "not recorded", "It names no evaluation.")
+
+    def _trained_directly(self, package: str, uri: str) -> None:
+        """A package without an execution: SageMaker puts a training job's artefact below the job's name."""
+        parts = uri.split("/")
+        job = parts[-3] if len(parts) > 5 and parts[-2] == "output" else ""
+        answer = self.records.describe("describe_training_job", TrainingJobName=job) if job else None
+        if answer and answer.get("ModelArtifacts", {}).get("S3ModelArtifacts") == uri:
+            self.job(answer["TrainingJobArn"])
+            text = "It was registered without a pipeline: the gates of a pipeline did not look at it."
+        else:
+            text = "It was registered without a pipeline: which job made its artefact is not recorded."
+        self.draft.remark(package, "not recorded", text)
+
+    def _compare(self, evaluation_uri: str, model_uris: list[str | None]) -> None:
+        """Whether the evaluation measured this artefact on the data set it was trained with."""
+        evaluation = self.evaluations.get(evaluation_uri)
+        archives = [self.archives[uri] for uri in model_uris if uri in self.archives]
+        if evaluation is None or not archives or not archives[0].digest:
+            return
+        arn = self.data(evaluation_uri)
+        if evaluation.get("model_digest") not in (None, archives[0].digest):
+            self.draft.remark(arn, "contradiction", "It measured another model than the artefact of the package.")
+        trained_on = archives[0].description.get("dataset_digest")
+        if evaluation.get("dataset_digest") not in (None, trained_on):
+            text = "It measured on another data set than the one that the model names as its own."
+            self.draft.remark(arn, "contradiction", text)
+
+    def _decision(self, package: str, facts: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+        status = facts.get("ModelApprovalStatus", "")
+        if status not in {"Approved", "Rejected"}:
+            return
+        name = self.draft.entity(package).name
+        arn = self.draft.add(
+            "Action",
+            "Approval",
+            name,
+            source_uri=self.draft.entity(package).source_uri,
+            properties={
+                "decision": status,
+                "by": metadata.get("approved_by") or person(facts.get("LastModifiedBy")),
+                "reason": facts.get("ApprovalDescription"),
+                **{label: metadata.get(key) for key, label in _EVIDENCE.items()},
+            },
+            created=facts.get("LastModifiedTime"),
+        )
+        self.seen[f"approval of {package}"] = arn
+        self.draft.connect(package, arn, "ContributedTo")
+        if status == "Approved" and not metadata.get("approval_event"):
+            text = "No event and no digests were kept with it: what the approver had before them cannot be proved."
+            self.draft.remark(arn, "not recorded", text)
+        told = metadata.get("approval_artefact_sha256")
+        uris = [model_data_uri(one) for one in facts.get("InferenceSpecification", {}).get("Containers") or ()]
+        measured = {self.archives[uri].sha256 for uri in uris if uri in self.archives} - {""}
+        if told and measured and told not in measured:
+            self.draft.remark(arn, "contradiction", "The artefact in S3 is not the one that was approved.")
+
+    def execution(self, execution_arn: str, *, package: str = "") -> str:
+        """Add a pipeline execution with its definition and jobs; ``package`` is what is known to have come of it."""
+        if execution_arn in self.seen:
+            return self.seen[execution_arn]
+        name = execution_arn.rsplit("/", 1)[1]
+        self.seen[execution_arn] = arn = self.draft.add("Context", "PipelineExecution", name, source_uri=execution_arn)
+        answer = self.records.describe("describe_pipeline_execution", PipelineExecutionArn=execution_arn)
+        if answer is None:
+            text = "The pipeline execution is not there any more; its jobs, parameters and starter are lost."
+            self.draft.remark(arn, "not recorded", text)
+            return arn
+        given = self.records.items(
+            "list_pipeline_parameters_for_execution", "PipelineParameters", PipelineExecutionArn=execution_arn
+        )
+        self.draft.add(
+            "Context",
+            "PipelineExecution",
+            name,
+            properties={
+                "pipeline": execution_arn.split("/")[1],
+                "status": answer["PipelineExecutionStatus"],
+                "started by": person(answer.get("CreatedBy")),
+                "parameters": ", ".join(f"{one['Name']}={one['Value']}" for one in given),
+                "role": str(answer.get("RoleArn", "")).rsplit("/", 1)[-1],
+            },
+            created=answer["CreationTime"],
+        )
+        self._definition(arn, execution_arn)
+        self._steps(arn, execution_arn, package=package)
+        return arn
+
+    def _definition(self, execution: str, execution_arn: str) -> None:
+        answer = self.records.describe("describe_pipeline_definition_for_execution", PipelineExecutionArn=execution_arn)
+        text = (answer or {}).get("PipelineDefinition")
+        if not text:
+            self.draft.remark(execution, "not recorded", "The definition it followed is not there any more.")
+            return
+        digest = sha256_bytes(text.encode())
+        pipeline = execution_arn.partition("/execution/")[0]
+        facts = {"sha256": digest, "steps": str(len(json.loads(text).get("Steps", ())))}
+        arn = self.draft.add(
+            "Artifact",
+            "PipelineDefinition",
+            pipeline.rsplit("/", 1)[1],
+            source_uri=f"{pipeline}#sha256={digest}",
+            properties=facts,
+        )
+        self.draft.connect(arn, execution, "ContributedTo")
+
+    def _steps(self, execution: str, execution_arn: str, *, package: str) -> None:
+        packages, jobs = {package} - {""}, []
+        for step in self.records.items(
+            "list_pipeline_execution_steps",
+            "PipelineExecutionSteps",
+            PipelineExecutionArn=execution_arn,
+            SortOrder="Ascending",
+        ):
+            metadata = step.get("Metadata", {})
+            for kind in _STEP_JOBS:
+                if job_arn := metadata.get(kind, {}).get("Arn"):
+                    earlier = step.get("CacheHitResult", {}).get("SourcePipelineExecutionArn", "").rsplit("/", 1)[-1]
+                    note = f"from run {earlier}" if earlier else ""
+                    jobs.append(self.job(job_arn, step=step["StepName"], note=note))
+                    self.draft.connect(execution, jobs[-1], "AssociatedWith")
+            if registered := metadata.get("RegisterModel", {}).get("Arn"):
+                packages.add(self.package(registered))
+                self.draft.connect(execution, self.package(registered), "Produced")
+        graph = self.draft.graph()
+        made = {arn for job in jobs for arn in graph.destinations[job]}
+        for report in (entity for entity in graph.of_type("Report") if entity.arn in made):
+            for registered in packages:  # the gate that read it let the run go on
+                self.draft.connect(report.arn, registered, "AssociatedWith")
+
+
+def model_data_uri(container: Mapping[str, Any]) -> str | None:
+    """Address of a container's model, None when it names none."""
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
+    uri = container.get("ModelDataUrl") or source
+    return str(uri).rstrip("/") if uri else None
+
+
+def person(user_context: Mapping[str, Any] | None) -> str:
+    """``ada as data-scientist`` for a session of a role, else the ARN; "" when not recorded."""
+    arn = str((user_context or {}).get("IamIdentity", {}).get("Arn", ""))
+    parts = arn.rsplit(":", 1)[-1].split("/")
+    return (
+        f"{parts[-1]} as {parts[1].removeprefix(f'{PREFIX}-')}"
+        if parts[0] == "assumed-role" and len(parts) > 2
+        else arn
+    )
+
+
+def _when(time: datetime | None) -> str:
+    return time.isoformat(timespec="seconds") if time else ""
