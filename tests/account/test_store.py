@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 from overflight.account.clock import utc_now
-from overflight.account.local import trail
 from overflight.account.local.store import ResourceExists, ResourceMissing, Store, to_json
+from overflight.account.local.verification import verify
 from overflight.errors import ResourceError, StoreError
 
 
@@ -306,7 +306,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_store(tmp_path, account):
     connection.close()
     assert recorded == there  # a change and its record: both or neither
     assert len(there) > 4
-    assert trail.verify(account.store) == []
+    assert verify(account.store).findings == []
     assert account.objects.verify() == []
 
 

@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from overflight.account.local import trail
+from overflight.account.local.verification import verify
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_entries_come_in_pages(used):
 
 
 def test_an_intact_trail_has_no_findings(used):
-    assert trail.verify(used.store) == []
+    assert verify(used.store).findings == []
 
 
 @pytest.mark.parametrize(
@@ -86,16 +87,16 @@ def test_an_intact_trail_has_no_findings(used):
 )
 def test_changes_are_found(used, statements, found):
     alter(used, *statements)
-    assert [(finding.sequence, finding.problem) for finding in trail.verify(used.store)] == found
+    assert [(finding.sequence, finding.problem) for finding in verify(used.store).findings] == found
 
 
 def test_a_forged_entry_does_not_fit(used):
     with used.store.read() as transaction:
         last = trail.entries(transaction)[-1]
     row = {**vars(last), "time": last.time.isoformat(timespec="microseconds"), "parameters": "{}", "caller": "me"}
-    row["hash"] = trail._seal({key: value for key, value in row.items() if key != "hash"})
+    row["hash"] = trail.seal({key: value for key, value in row.items() if key != "hash"})
     alter(used, f"UPDATE trail SET parameters='{{}}', caller='me', hash='{row['hash']}' WHERE sequence = 3")
-    assert {finding.sequence for finding in trail.verify(used.store)} == {3, 4}
+    assert {finding.sequence for finding in verify(used.store).findings} == {3, 4}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from overflight.account.local import trail
 from overflight.account.local.store import Store
+from overflight.account.local.verification import verify
 from overflight.errors import StoreError
 from overflight.files import canonical_json, sha256_bytes
 
@@ -64,7 +65,7 @@ def test_an_entry_keeps_its_details_and_seals_them(store):
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE trail SET details = ''")
     connection.close()
-    assert [finding.problem for finding in trail.verify(store)] == ["was edited"]
+    assert [finding.problem for finding in verify(store).findings] == ["was edited"]
 
 
 def test_entries_without_details_have_an_empty_mapping(store):
@@ -88,10 +89,10 @@ def test_version_1_is_migrated_in_place_and_old_entries_keep_their_hashes(store,
     with opened.read() as transaction:
         before = trail.entries(transaction)
     assert [(entry.sequence, entry.details, entry.event_id) for entry in before] == [(n, {}, "") for n in (1, 2, 3)]
-    assert trail.verify(opened) == []
+    assert verify(opened).findings == []
     new = append(opened, details={"role": "auditor"})
     assert (new.sequence, new.prev_hash) == (4, before[-1].hash)
-    assert trail.verify(opened) == []
+    assert verify(opened).findings == []
     opened.close()
     again = Store(store.home, clock=clock)
     with again.read() as transaction:

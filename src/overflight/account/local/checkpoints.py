@@ -71,6 +71,14 @@ class Checkpoint:
         return sha256_bytes(self.line.encode())
 
     @property
+    def raw_signature(self) -> bytes:
+        """The 64 bytes; empty when the text is no base64, which fits nothing."""
+        try:
+            return base64.b64decode(self.signature, validate=True)
+        except ValueError:
+            return b""
+
+    @property
     def message(self) -> bytes:
         """What is signed."""
         return canonical_json({key: value for key, value in vars(self).items() if key != "signature"}).encode()
@@ -137,7 +145,7 @@ class Ledger:
         return made, True
 
     def lines(self) -> list[str]:
-        """The lines as they are; empty without the file.
+        """The whole lines as they are; empty without the file.
 
         Raises:
             OSError: it cannot be read.
@@ -146,9 +154,9 @@ class Ledger:
             content = self.path.read_bytes().decode(errors="replace")
         except FileNotFoundError:
             return []
-        return [line for line in content.split("\n") if line]
+        return content.split("\n")[:-1]  # behind the last line's end: nothing, or what a power cut left
 
-    def keys(self) -> list[PublicKey]:
+    def public_keys(self) -> list[PublicKey]:
         """The public keys that lie beside the checkpoints.
 
         Raises:
