@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from overflight.iam.actions import expand
@@ -186,6 +186,26 @@ def view(document: Mapping[str, Any], *, name: str, kind: Kind) -> PolicyView:
 def variables(text: str) -> list[str]:
     """Keys (lower case) of the policy variables in ``text`` that have no default; not ``${*}``, ``${?}``, ``${$}``."""
     return [key.strip().lower() for key, rest in _VARIABLE.findall(text) if key not in {"*", "?", "$"} and not rest]
+
+
+@lru_cache(maxsize=8192)
+def may_meet(one: str, other: str) -> bool:
+    """Whether some ARN fits both patterns; ``${...}`` stands for anything, part by part of the ARN."""
+    parts = [re.sub(r"\$\{[^}]*\}", "*", text).split(":", 5) for text in (one, other)]
+    if any(len(part) < 6 for part in parts):
+        return "*" in (one, other)
+    return all(_meet(left, right) for left, right in zip(*parts, strict=True))
+
+
+@lru_cache(maxsize=8192)
+def _meet(one: str, other: str) -> bool:
+    if not one or not other:
+        return not (one + other).strip("*")
+    if one[0] == "*":
+        return _meet(one[1:], other) or _meet(one, other[1:])
+    if other[0] == "*":
+        return _meet(other, one)
+    return (one[0] == other[0] or "?" in {one[0], other[0]}) and _meet(one[1:], other[1:])
 
 
 def _statement(statement: Mapping[str, Any], index: int) -> Statement:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from overflight.iam.actions import expand, supplied, wildcard_only
-from overflight.iam.lint_model import Kind, Reported, Statement, StatementRule, Test, variables
+from overflight.iam.actions import expand, find, supplied, wildcard_only
+from overflight.iam.lint_model import Kind, Reported, Statement, StatementRule, Test, may_meet, variables
 
 _ALWAYS_THERE = {
     *("aws:currenttime", "aws:epochtime", "aws:principalaccount", "aws:principalarn", "aws:principaltype"),
@@ -133,6 +133,23 @@ def wildcard_only_on_arn(one: Statement) -> Reported:
 
 def _nothing(one: Statement) -> str:
     return "grants nothing" if one.allow else "denies nothing"
+
+
+def resource_mismatch(one: Statement) -> Reported:
+    """An action needs an ARN of one of its types, and an ARN needs an action."""
+    known = [(pattern, found) for pattern in one.actions if (found := [find(name) for name in expand(pattern)])]
+    if not one.resources or "*" in one.resources or len(known) < len(one.actions):
+        return
+    used: set[str] = set()
+    for pattern, actions in known:
+        types = {arn for action in actions if action for arn in action.resource_types.values()}
+        met = {resource for resource in one.resources if any(may_meet(resource, arn) for arn in types)}
+        used |= met
+        if types and not met:
+            yield _action(pattern), f"{pattern} is not about any of these resources: the statement {_nothing(one)}"
+    for resource in one.resources:
+        if used and resource not in used:
+            yield f"Resource/{resource}", "no action of this statement is about this resource"
 
 
 def resource_tag_on_create(one: Statement) -> Reported:
@@ -316,6 +333,7 @@ RULES: tuple[StatementRule, ...] = tuple(
         (_ANY, set_operator_missing, "Use ForAnyValue, or ForAllValues with Null false"),
         (_ANY, condition_key, "Put the action into a statement of its own"),
         (_ATTACHED, wildcard_only_on_arn, 'Write Resource "*" for it'),
+        (_ATTACHED, resource_mismatch, "Correct the ARN: the Service Authorization Reference lists the types"),
         (_ATTACHED, resource_tag_on_create, "Use aws:RequestTag"),
         (_ANY, deny_by_missing_tag, "Deny by name, or add Null false for the tag"),
         (_ANY, deny_bool_mfa, "Use BoolIfExists"),
