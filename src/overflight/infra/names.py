@@ -74,7 +74,7 @@ def _used(value: Any, path: Path, in_conditions: bool) -> Iterator[tuple[Path, s
 
 def _named(function: str, argument: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
     """The names in the argument of one function; an argument of a wrong form is refused when it is resolved."""
-    head = argument[0] if isinstance(argument, list) and argument else argument
+    head = argument[0] if isinstance(argument, list) and argument and function != "Ref" else argument
     if not isinstance(head, str):
         return
     if function == "Fn::Sub":
