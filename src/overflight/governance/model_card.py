@@ -137,8 +137,9 @@ def summary(facts: CardFacts) -> str:
         return f"{text} It was not measured on photographs it had not seen."
     flights = len(facts.evaluation.get("per_flight", {}))
     text += f" On {_counted(whole.photos, 'photograph')} of {_counted(flights, 'flight')} held out from training,"
-    text += f" with {_counted(whole.boxes, 'object')}, it reached a mean average precision of {interval_text(whole)}"
-    text += f" (IoU 0.50{_confidence(facts)}). "
+    text += f" with {_counted(whole.boxes, 'object')}, it reached a mean average precision of "
+    text += interval_text(whole, facts.confidence)
+    text += " at IoU 0.50. "
     recall, precision = facts.overall("recall"), facts.overall("precision")
     threshold = facts.evaluation.get("score_threshold")
     if recall is not None and recall.value is not None:
@@ -150,13 +151,13 @@ def summary(facts: CardFacts) -> str:
     return text.strip()
 
 
-def interval_text(one: Measure) -> str:
-    """``0.71 (0.60 to 0.80)``; a figure without an interval says so."""
+def interval_text(one: Measure, confidence: float | None) -> str:
+    """``0.71 (95% interval 0.60 to 0.80)``; a figure without an interval says so."""
     if one.value is None:
         return "not measured"
-    if one.low is None or one.high is None:
+    if one.low is None or one.high is None or confidence is None:
         return f"{one.value:.2f} (no interval)"
-    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"{one.value:.2f} ({confidence:.0%} interval {one.low:.2f} to {one.high:.2f})"
 
 
 def _content(
@@ -351,10 +352,6 @@ def _details(facts: CardFacts, licences: tuple[tuple[str, str], ...], stated: St
     details |= {f"licence_{name.split()[0].lower()}": text for name, text in licences}
     details |= {"sha256_" + re.sub(r"\W", "_", name): value for name, value in facts.digests.items()}
     return {name: _cut(str(value), _SHORT) for name, value in details.items() if value not in (None, "")}
-
-
-def _confidence(facts: CardFacts) -> str:
-    return "" if facts.confidence is None else f", interval at {facts.confidence:.0%}"
 
 
 def _present(entries: Mapping[str, Any]) -> dict[str, Any]:

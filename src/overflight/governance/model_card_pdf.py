@@ -24,6 +24,7 @@ _COLOURS = {"Draft": "#5c6776", "PendingReview": "#9a6200", "Approved": "#1f7a48
 _INK, _SOFT, _LINE, _ACCENT, _BAR = "#1c2430", "#586372", "#d5dbe2", "#2f6fc4", "#b9d0ee"
 _MM = 72 / 25.4
 _WIDTH = 174 * _MM  # of the text on A4 with margins of 18 mm
+_FRAME = 6.0  # reportlab's frames keep this distance from their edges
 _PLOT_WIDTH, _PLOT_HEIGHT, _EDGE = 150.0, 12.0, 5.0
 _CODEC = "cp1252"  # what WinAnsiEncoding, the encoding of the standard fonts, can say
 
@@ -43,8 +44,8 @@ def card_pdf(view: View, *, compress: bool = True) -> bytes:
     document = SimpleDocTemplate(
         target,
         pagesize=(210 * _MM, 297 * _MM),
-        leftMargin=18 * _MM,
-        rightMargin=18 * _MM,
+        leftMargin=18 * _MM - _FRAME,
+        rightMargin=18 * _MM - _FRAME,
         topMargin=16 * _MM,
         bottomMargin=18 * _MM,
         title=_shown(view.title),
@@ -86,16 +87,22 @@ class _Writer:
             "number": style("number", 9, alignment=2),
             "head": style("head", 8, font=bold, colour=_SOFT),
             "headnumber": style("headnumber", 8, font=bold, colour=_SOFT, alignment=2),
-            "remark": style("remark", 9.5, leftIndent=8, borderPadding=(4, 6, 4, 6), spaceBefore=7, spaceAfter=7),
+            "remark": style(
+                "remark", 9.5, leftIndent=6, rightIndent=6, borderPadding=(4, 6, 4, 6), spaceBefore=7, spaceAfter=7
+            ),
         }
         self._styles["remark"].backColor = HexColor("#fbf4e6")
+        for status, colour in _COLOURS.items():
+            self._styles[status] = style(status, 11, font=bold, colour=colour, spaceAfter=2)
         self._lost = 0
 
     def story(self, view: View) -> list[Any]:
         """Everything in order."""
-        badge = self._text(f"{view.badge}", "h3")
-        badge.style = badge.style.clone("badge", textColor=_COLOURS[view.status], fontSize=11, leading=15)
-        found: list[Any] = [self._text(view.title, "title"), badge, self._text(view.summary, "summary")]
+        found: list[Any] = [
+            self._text(view.title, "title"),
+            self._text(view.badge, view.status),
+            self._text(view.summary, "summary"),
+        ]
         found += [self._text(remark, "remark") for remark in view.remarks]
         for section in view.sections:
             found.append(self._text(section.title, "h2"))
@@ -141,8 +148,10 @@ class _Writer:
             rows.append(
                 [self._text(row.name, "cell"), *(self._text(cell, "number") for cell in cells), _plot(row, block.whole)]
             )
-        fixed = (58.0, 46.0, 62.0, 72.0, _PLOT_WIDTH + 8)
-        found = [self._text(words, "h3"), _table(rows, (_WIDTH - sum(fixed), *fixed), repeat=1)]
+        fixed = (64.0, 42.0, 36.0, 70.0, _PLOT_WIDTH + 8)
+        empty = [place for place, row in enumerate(block.rows, start=1) if row.value is None]
+        joined = [("SPAN", (3, place), (4, place)) for place in empty]
+        found = [self._text(words, "h3"), _table(rows, (_WIDTH - sum(fixed), *fixed), repeat=1, more=joined)]
         if block.left_out:
             found.append(self._text(f"{block.left_out} more are not shown.", "note"))
         return found
@@ -154,7 +163,9 @@ def _value_cells(row: Measure) -> tuple[str, str]:
     return f"{row.value:.2f}", "none" if row.low is None or row.high is None else f"{row.low:.2f} to {row.high:.2f}"
 
 
-def _table(rows: Sequence[Sequence[Any]], widths: Sequence[float], *, repeat: int) -> Any:
+def _table(
+    rows: Sequence[Sequence[Any]], widths: Sequence[float], *, repeat: int, more: Sequence[tuple[Any, ...]] = ()
+) -> Any:
     from reportlab.lib.colors import HexColor
     from reportlab.platypus import Table
 
@@ -166,6 +177,7 @@ def _table(rows: Sequence[Sequence[Any]], widths: Sequence[float], *, repeat: in
         ("RIGHTPADDING", (0, 0), (-1, -1), 4),
         ("TOPPADDING", (0, 0), (-1, -1), 2),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
+        *more,
     ]
     return Table(rows, colWidths=list(widths), style=style, repeatRows=repeat, hAlign="LEFT", spaceAfter=5)
 

@@ -18,6 +18,12 @@ Tone = Literal["plain", "note", "warning"]
 UNKNOWN = "not known"
 MOST_ROWS = 40  # slices shown of one kind, those with most objects
 
+_EXPLAINED = (
+    "Average precision (AP) says in one number how many objects are found and how few boxes are wrong, at all scores; "
+    "mAP is its mean over the classes. A box is right from an overlap (IoU) of 0.50 on. Recall is the share of objects "
+    "found, precision the share of boxes that are right."
+)
+
 STATUS_WORDS = {
     "Draft": "Draft",
     "PendingReview": "Pending review",
@@ -140,10 +146,18 @@ def _remarks(card: Card) -> tuple[str, ...]:
     if card.status == "Archived":
         said.append("This version was rejected or its approval was taken back: do not use it.")
     if card.missing and card.status != "Archived":
-        said.append(f"Not complete: {'; '.join(card.missing)}.")
+        said.append(f"Not complete: {_missing(card)}.")
     if card.status == "PendingReview":
         said.append("Complete, and waiting for a decision.")
     return tuple(said)
+
+
+def _missing(card: Card) -> str:
+    """The entries, those that are not stated in one list."""
+    suffix = f" {NOT_STATED}"
+    stated = [name.removesuffix(suffix) for name in card.missing if name.endswith(suffix)]
+    others = [name for name in card.missing if not name.endswith(suffix)]
+    return "; ".join([*others, *([f"{NOT_STATED} are {', '.join(stated)}"] if stated else [])])
 
 
 def _uses(card: Card) -> Section:
@@ -181,14 +195,16 @@ def _accuracy(facts: CardFacts) -> Section:
     overall = facts.measures("all")
     if not overall:
         return Section("accuracy", "How good it is", (Text("Not measured.", "warning"),))
-    share = (
-        "" if facts.confidence is None else f" Bars are intervals at {facts.confidence:.0%}, dots the measured values."
-    )
+    share = ""
+    if facts.confidence is not None:
+        share = f" Dots are measured values, bars their {facts.confidence:.0%} intervals, the broken line is the figure"
+        share += " over everything."
     bootstrap = facts.evaluation.get("bootstrap", {})
     drawn = f" Resampled {bootstrap['resamples']:,} times by {bootstrap['unit']}." if bootstrap.get("resamples") else ""
     named = tuple(_renamed(one) for one in overall)
     blocks: list[Block] = [
         Text(f"Measured on photographs the model had not seen; 1 is best.{share}{drawn}"),
+        Text(_EXPLAINED, "note"),
         Figures("Overall", "", named),
     ]
     whole = {"class": facts.overall("map50"), "flight": facts.overall("map50"), "size": facts.overall("recall")}
