@@ -1,7 +1,7 @@
 """The access matrix: every role, every action of the services in use, four kinds of resource, four kinds of request.
 
-What the policies decide is held against rules (``expected_access.yaml``): what no rule allows must be denied, so that an
-action which AWS adds tomorrow is expected to be denied. Knows no single policy, and no drawing.
+What the policies decide is held against rules (``expected_access.yaml``): what no rule allows must be denied, so that
+an action which AWS adds tomorrow is expected to be denied. Knows no single policy, and no drawing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from overflight.governance.activities import SESSION, fill, names_of
 from overflight.iam.access import Access
-from overflight.iam.actions import Action, actions_of, services
+from overflight.iam.actions import Action, actions_of
 from overflight.iam.core import ContextValue, Decision
 
 READING = frozenset({"Read", "List"})
@@ -264,8 +264,3 @@ def _for_cell(rule: Rule, type_: str, kind: str, sent: str) -> bool:
         return value in wanted or all(one.startswith("-") for one in wanted)
 
     return fits(rule.types, type_) and fits(rule.kinds, kind) and fits(rule.sent, sent)
-
-
-def all_services() -> tuple[str, ...]:
-    """Services that the action tables know, whether or not they are in the matrix."""
-    return services()

@@ -104,6 +104,18 @@ class Access:
         Raises:
             KeyError: there is no such role.
         """
+        return evaluate(*self.request(role, action, resource, context, session=session))
+
+    def request(
+        self,
+        role: str,
+        action: str,
+        resource: str,
+        context: Mapping[str, ContextValue] = MappingProxyType({}),
+        *,
+        session: str = "",
+    ) -> tuple[Request, PolicySet]:
+        """What :meth:`decide` asks the evaluator: the complete request, and the policies that apply to it."""
         asking = self.roles[role]
         owner = arn_account(resource) or self.account_id
         keys = principal_keys(asking, self.account_id, session)
@@ -117,7 +129,7 @@ class Access:
             organisation=self.organisation,
             resource=self.resource_policy(resource),
         )
-        return evaluate(Request(principal, action, resource, keys, owner), policies)
+        return Request(principal, action, resource, keys, owner), policies
 
     def resource_policy(self, resource: str) -> Policy | None:
         """Policy of the bucket, key or topic behind an ARN, trust policy of a role; None without one."""

@@ -44,7 +44,7 @@ def evaluate(request: Request, policies: PolicySet) -> Decision:
         InputError: a policy that AWS would not accept.
     """
     action = request.action.lower()
-    lookup, resource = _facts(request, action)
+    lookup, resource = facts_of(request)
     caller = caller_of(request.principal_arn, policies.boundary is not None)
     own: list[tuple[Layer, Policy]] = []
     if not caller.service:
@@ -152,8 +152,9 @@ def _named(
     return found
 
 
-def _facts(request: Request, action: str) -> tuple[Lookup, str]:
+def facts_of(request: Request) -> tuple[Lookup, str]:
     """Condition keys of the request as AWS supplies them for the action, and the resource that it is decided on."""
+    action = request.action.lower()
     resource = "*" if wildcard_only(action) else request.resource
     supply = supplied(action, resource)
     given = {key.lower(): value for key, value in request.context.items()}

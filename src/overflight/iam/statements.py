@@ -94,12 +94,13 @@ class Statement:
 
     def applies(self, resource: str, lookup: Lookup) -> bool:
         """Whether resource and conditions fit; the action has been looked up, the principal is asked for apart."""
-        if self.resources is not None and not self._on(resource, lookup):
-            return False
-        return all(condition.holds(lookup) for condition in self.conditions)
+        return self.fits(resource, lookup) and all(condition.holds(lookup) for condition in self.conditions)
 
-    def _on(self, resource: str, lookup: Lookup) -> bool:
-        results = [one.matches(resource, lookup) for one in self.resources or ()]
+    def fits(self, resource: str, lookup: Lookup) -> bool:
+        """Whether the statement is about the resource."""
+        if self.resources is None:
+            return True
+        results = [one.matches(resource, lookup) for one in self.resources]
         if not self.not_resource:
             return any(results)
         return all(result is False for result in results)  # an unresolved variable matches nothing here either
