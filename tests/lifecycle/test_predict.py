@@ -36,6 +36,7 @@ class FakeContext:
 
     class settings:  # noqa: N801 - stands for an attribute
         max_payload_bytes = 6_000_000
+        environment = "dev"
 
     def __init__(self, error=None):
         self.error = error

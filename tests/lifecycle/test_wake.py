@@ -19,6 +19,8 @@ from overflight.lifecycle.system import down
 from overflight.settings import Settings
 from toy_model import painted_photo, write_model_folder
 
+NAME = "overflight-dev-squares"  # people say "squares"
+
 
 @pytest.fixture
 def context(tmp_path):
@@ -36,20 +38,20 @@ def deploy_toy(context, folder):
     account.objects.put_file(account.bucket, "toy/model.tar.gz", folder / "model.tar.gz")
     sagemaker = context.client("sagemaker")
     container = {"Image": "overflight:1", "ModelDataUrl": f"s3://{account.bucket}/toy/model.tar.gz"}
-    role = "arn:aws:iam::000000000000:role/overflight-endpoint"
+    role = "arn:aws:iam::000000000000:role/overflight-serve"
     sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=role)
     variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
-    sagemaker.create_endpoint(EndpointName="squares", EndpointConfigName="c")
+    sagemaker.create_endpoint(EndpointName=NAME, EndpointConfigName="c")
     waiter = sagemaker.get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName="squares", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    waiter.wait(EndpointName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     return account
 
 
 def test_supervisor_and_server_killed_at_once_come_back(context, tmp_path):
     account = deploy_toy(context, tmp_path)
     wake(context, "squares")  # nothing to do
-    before = server_of(account, "squares")
+    before = server_of(account, NAME)
     for pid in (supervisor_status(account).pid, before.pid):
         os.kill(pid, signal.SIGKILL)
     while before.alive or supervisor_status(account).running:
@@ -59,4 +61,4 @@ def test_supervisor_and_server_killed_at_once_come_back(context, tmp_path):
     photo.write_bytes(encode_jpeg(painted_photo(640, 640, [(160, 160, 64, "red")])))
     (found,) = predict(context, "squares", [photo], out=tmp_path / "out", form="json", progress=Silent())
     assert found.counts == {"red": 1}
-    assert server_of(account, "squares").pid != before.pid
+    assert server_of(account, NAME).pid != before.pid

@@ -12,24 +12,30 @@ from overflight.cli.app import App, json_option, pass_app
 if TYPE_CHECKING:
     from overflight.serving.formats import PredictionFormat
 
+ROLE = "ml-engineer"  # whom these commands act as when nobody is named
+
 
 @click.command()
 @click.argument("package", default="latest")
 @click.option("--name", help="Name of the endpoint (default: the package's group).")
+@click.option("--prod", "production", is_flag=True, help="In production: overflight-prod-NAME.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the local server (default: a free one).")
 @json_option
 @pass_app
-def deploy(app: App, package: str, *, name: str | None, port: int | None, as_json: bool) -> None:
-    """Serve an approved package; an endpoint of the same name is switched over without a gap."""
+def deploy(app: App, package: str, *, name: str | None, production: bool, port: int | None, as_json: bool) -> None:
+    """Serve an approved package; an endpoint of the same name is switched over without a gap.
+
+    The deploy pipeline does it after checking the approval, its people and its evidence again.
+    """
     from overflight.cli.output import emit_facts, emit_json, progress_view
     from overflight.lifecycle.endpoints import deploy as use_case
     from overflight.lifecycle.models import find_package
 
-    context = app.context()
+    context = app.context(default_role=ROLE)
     arn = find_package(context, package)
     group = arn.split("/")[1]
     with progress_view(as_json=as_json) as progress:
-        facts = use_case(context, arn, name=name or group, progress=progress, port=port)
+        facts = use_case(context, arn, name=name or group, progress=progress, port=port, production=production)
     if as_json:
         emit_json(facts)
         return
@@ -50,7 +56,7 @@ def list_(app: App, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json, emit_rows
     from overflight.lifecycle.endpoints import list_endpoints
 
-    rows = list_endpoints(app.context())
+    rows = list_endpoints(app.context(default_role=ROLE))
     if as_json:
         emit_json(rows)
     else:
@@ -70,7 +76,7 @@ def show(app: App, name: str, *, as_json: bool) -> None:
     from overflight.cli.output import emit_facts, emit_json
     from overflight.lifecycle.endpoints import describe_endpoint
 
-    facts = describe_endpoint(app.context(), name)
+    facts = describe_endpoint(app.context(default_role=ROLE), name)
     (emit_json if as_json else emit_facts)(facts)
 
 
@@ -83,7 +89,7 @@ def logs(app: App, name: str, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json
     from overflight.lifecycle.endpoints import endpoint_log
 
-    lines = endpoint_log(app.context(), name)
+    lines = endpoint_log(app.context(default_role=ROLE), name)
     if as_json:
         emit_json(lines)
         return
@@ -96,11 +102,12 @@ def logs(app: App, name: str, *, as_json: bool) -> None:
 @json_option
 @pass_app
 def delete(app: App, name: str, *, as_json: bool) -> None:
-    """Stop an endpoint and remove its configuration; the package stays."""
-    from overflight.cli.output import emit_json
+    """Stop an endpoint and remove its configuration; the package stays. In production the deploy pipeline does it."""
+    from overflight.cli.output import emit_json, progress_view
     from overflight.lifecycle.endpoints import delete_endpoint
 
-    delete_endpoint(app.context(), name)
+    with progress_view(as_json=as_json) as progress:
+        delete_endpoint(app.context(default_role=ROLE), name, progress=progress)
     if as_json:
         emit_json({"deleted": name})
     else:
@@ -143,7 +150,7 @@ def predict(
     from overflight.lifecycle.predict import find_photos
     from overflight.lifecycle.predict import predict as use_case
 
-    context = app.context()
+    context = app.context(default_role=ROLE)
     files = find_photos(photos)
     with progress_view(as_json=as_json) as progress:
         found = use_case(

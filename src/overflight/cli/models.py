@@ -22,7 +22,7 @@ def list_(app: App, *, as_json: bool) -> None:
     from overflight.cli.output import emit_json, emit_rows
     from overflight.lifecycle.models import list_packages
 
-    rows = list_packages(app.context())
+    rows = list_packages(app.context(default_role="data-scientist"))
     if as_json:
         emit_json(rows)
     else:
@@ -43,7 +43,7 @@ def show(app: App, package: str, *, as_json: bool) -> None:
     from overflight.lifecycle.approvals import approval_of
     from overflight.lifecycle.models import describe_package, find_package
 
-    context = app.context()
+    context = app.context(default_role="data-scientist")
     arn = find_package(context, package)
     facts = describe_package(context, arn) | {"approval": approval_of(context, arn)}
     if as_json:

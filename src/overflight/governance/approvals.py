@@ -133,6 +133,11 @@ class Record:
     people: str = ""
 
 
+def four_eyes_mode(*, platform: str, asked: FourEyes | None) -> FourEyes:
+    """Whether an approval asks for another person; on AWS always, on one machine only when it is asked for."""
+    return "persons" if platform == "aws" else asked or "roles"
+
+
 def person_of(arn: str) -> Person:
     """Role and human of an ARN as STS or SageMaker's UserContext gives it; the account's root user is its owner."""
     resource = arn.rsplit(":", 1)[-1]

@@ -22,6 +22,7 @@ JOBS: Mapping[str, str] = {
     "prepare": "overflight.jobs.prepare",
     "train": "overflight.jobs.train",
     "evaluate": "overflight.jobs.evaluate",
+    "deploy": "overflight.jobs.deploy",
 }
 
 log = logging.getLogger(__name__)

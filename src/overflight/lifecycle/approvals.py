@@ -24,8 +24,8 @@ from overflight.settings import Settings
 
 
 def four_eyes(settings: Settings) -> FourEyes:
-    """Whether an approval asks for another person; on AWS always."""
-    return "persons" if settings.platform == "aws" else settings.four_eyes or "roles"
+    """Whether an approval asks for another person here."""
+    return rules.four_eyes_mode(platform=settings.platform, asked=settings.four_eyes)
 
 
 def approve(context: Context, arn: str, *, reason: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Endpoints as a person handles them: deploy an approved package, list, show, delete.
+"""Endpoints as a person handles them: deploy an approved package, list, show, wake, delete.
 
-Knows the SageMaker calls, not how a server is started.
+Knows the SageMaker calls and the names, not how a server is started. What serves is always a model package by its ARN:
+nothing here follows an alias.
 """
 
 from __future__ import annotations
@@ -16,12 +17,39 @@ from overflight.account.local.endpoints import server_of
 from overflight.account.local.supervisor import ensure_supervisor
 from overflight.account.session import local_account
 from overflight.errors import JobError, NotFoundError, RefusedError, UsageError
+from overflight.governance.approvals import record_of
+from overflight.jobs.serving_calls import remove
 from overflight.lifecycle.context import Context
-from overflight.lifecycle.models import describe_package
-from overflight.lifecycle.progress import Progress
+from overflight.lifecycle.deployments import run_deployment
+from overflight.lifecycle.models import package_facts
+from overflight.lifecycle.progress import Progress, Silent
+from overflight.pipelines.deploy import NONE
+from overflight.settings import PREFIX, Settings
 
-_NAME_CHARS = 42  # of the endpoint's name in its configurations' names: 63 less a hyphen and 20 digits of time
 _NAME = re.compile(r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
+_FULL_NAME = re.compile(rf"{PREFIX}-(dev|staging|prod)-.")
+_PRODUCTION = f"{PREFIX}-prod-"
+
+
+def endpoint_name(settings: Settings, name: str, *, production: bool = False) -> str:
+    """Full name of an endpoint that people call ``cars``: ``overflight-dev-cars``; a full name stays as it is.
+
+    Raises:
+        UsageError: the name cannot be used, or a full name of another environment was given with ``production``.
+    """
+    environment = "prod" if production else settings.environment
+    full = name if _FULL_NAME.match(name) else f"{PREFIX}-{environment}-{name.removeprefix(f'{PREFIX}-')}"
+    if not _NAME.match(full):
+        raise UsageError(
+            f"an endpoint's name has letters, digits and single hyphens, with {PREFIX}-{environment}- at most 63",
+            where=name,
+            cure="Try --name cars",
+        )
+    if production and not full.startswith(_PRODUCTION):
+        raise UsageError(
+            "is not the name of an endpoint in production", where=name, cure="Leave --prod or the prefix out"
+        )
+    return full
 
 
 def deploy(
@@ -32,46 +60,39 @@ def deploy(
     progress: Progress,
     port: int | None = None,
     instance_type: str = "ml.c7i.large",
+    production: bool = False,
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Serve an approved package as endpoint ``name``; an endpoint of that name is switched over without a gap.
 
+    The deploy pipeline does it, as its own role and after checking the approval again; the context's role only starts
+    it.
+
     Raises:
         UsageError: the name cannot be used.
-        RefusedError: the package is not approved.
+        RefusedError: the package is not approved, or its approval does not hold any more.
         JobError: the endpoint did not come up; the message carries the reason.
     """
-    if not _NAME.match(name):
-        raise UsageError(
-            "an endpoint's name has up to 63 letters, digits and single hyphens", where=name, cure="Try --name cars"
-        )
-    package = describe_package(context, package_arn)
-    if package["status"] != "Approved":
+    full = endpoint_name(context.settings, name, production=production)
+    facts = package_facts(context, package_arn)
+    package = f"{facts['ModelPackageGroupName']}/{facts['ModelPackageVersion']}"
+    if facts["ModelApprovalStatus"] != "Approved":
         raise RefusedError(
-            f"it is {package['status']}, not Approved",
-            where=package["package"],
-            cure=f"Ask an approver: overflight --as approver models approve {package['package']} --reason ...",
+            f"it is {facts['ModelApprovalStatus']}, not Approved",
+            where=package,
+            cure=f"Ask an approver: overflight --as approver models approve {package} --reason ...",
         )
-    sagemaker = context.client("sagemaker")
-    config = _create_config(context, package, name=name, port=port, instance_type=instance_type)
-    if _exists(context, name):
-        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
-    else:
-        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
-    while True:
-        facts = sagemaker.describe_endpoint(EndpointName=name)
-        status = facts["EndpointStatus"]
-        progress.update(f"endpoint {status}")
-        if status in {"InService", "Failed", "OutOfService"}:
-            break
-        wait(0.2 if context.is_local else 15.0)
-    if status != "InService" or facts["EndpointConfigName"] != config:
-        raise JobError(
-            facts.get("FailureReason", "it did not come up"),
-            where=f"endpoint {name}",
-            cure=f"Log: overflight endpoints logs {name}; remove it: overflight endpoints delete {name}",
-        )
-    return describe_endpoint(context, name)
+    parameters = {
+        "PackageArn": package_arn,
+        "EndpointName": full,
+        "Environment": full.split("-")[1],
+        "Action": "deploy",
+        "InstanceType": instance_type,
+        "PinnedEvidence": record_of(facts).artefact_sha256 or NONE,
+        "Port": port or 0,
+    }
+    run_deployment(context, parameters, where=package, progress=progress, wait=wait)
+    return describe_endpoint(context, full)
 
 
 def wake(context: Context, name: str, *, patience_s: float = 60.0, wait: Callable[[float], None] = time.sleep) -> None:
@@ -82,6 +103,7 @@ def wake(context: Context, name: str, *, patience_s: float = 60.0, wait: Callabl
         JobError: it did not come back.
     """
     facts = describe_endpoint(context, name)
+    name = facts["endpoint"]
     if not context.is_local or facts["status"] not in {"OutOfService", "InService"}:
         return
     account = local_account(context.settings)
@@ -107,15 +129,19 @@ def wake(context: Context, name: str, *, patience_s: float = 60.0, wait: Callabl
 def list_endpoints(context: Context) -> list[dict[str, Any]]:
     """All endpoints by name."""
     pages = context.client("sagemaker").get_paginator("list_endpoints").paginate(SortBy="Name", SortOrder="Ascending")
-    return [describe_endpoint(context, item["EndpointName"]) for page in pages for item in page["Endpoints"]]
+    return [_describe(context, item["EndpointName"]) for page in pages for item in page["Endpoints"]]
 
 
 def describe_endpoint(context: Context, name: str) -> dict[str, Any]:
-    """Status, address, package and age of an endpoint.
+    """Status, address, package and age of an endpoint, given by its short or its full name.
 
     Raises:
         NotFoundError: there is none of this name.
     """
+    return _describe(context, endpoint_name(context.settings, name))
+
+
+def _describe(context: Context, name: str) -> dict[str, Any]:
     sagemaker = context.client("sagemaker")
     try:
         facts = sagemaker.describe_endpoint(EndpointName=name)
@@ -139,30 +165,27 @@ def describe_endpoint(context: Context, name: str) -> dict[str, Any]:
     }
 
 
-def delete_endpoint(context: Context, name: str, *, wait: Callable[[float], None] = time.sleep) -> None:
-    """Stop and remove an endpoint with its configuration and models; returns when it is gone.
+def delete_endpoint(
+    context: Context, name: str, *, progress: Progress | None = None, wait: Callable[[float], None] = time.sleep
+) -> None:
+    """Stop and remove an endpoint with its configurations and models; returns when it is gone.
+
+    One in production is removed by the deploy pipeline, which the context's role starts.
 
     Raises:
         NotFoundError: there is none of this name.
     """
-    sagemaker = context.client("sagemaker")
-    try:
-        sagemaker.delete_endpoint(EndpointName=name)
-    except ClientError as error:
-        raise _missing(name, error) from error
-    while _exists(context, name):
-        wait(0.1 if context.is_local else 5.0)
-    prefix = f"{name[:_NAME_CHARS]}-"
-    in_use = {endpoint["config"] for endpoint in list_endpoints(context)}  # of longer names that begin alike
-    pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
-    for config in [item["EndpointConfigName"] for page in pages for item in page["EndpointConfigs"]]:
-        if re.fullmatch(re.escape(prefix) + r"\d{20}", config) and config not in in_use:
-            sagemaker.delete_endpoint_config(EndpointConfigName=config)
-            sagemaker.delete_model(ModelName=config)
+    full = describe_endpoint(context, name)["endpoint"]
+    if full.startswith(_PRODUCTION):
+        parameters = {"EndpointName": full, "Environment": "prod", "Action": "delete"}
+        run_deployment(context, parameters, where=full, progress=progress or Silent(), wait=wait)
+        return
+    remove(context.client("sagemaker"), full, wait=wait)
 
 
 def endpoint_log(context: Context, name: str) -> list[str]:
     """Log lines of the endpoint's server."""
+    name = endpoint_name(context.settings, name)
     logs = context.client("logs")
     group = "/aws/sagemaker/Endpoints" if context.is_local else f"/aws/sagemaker/Endpoints/{name}"
     prefix = {"logStreamNamePrefix": f"{name}/"} if context.is_local else {}
@@ -174,39 +197,6 @@ def endpoint_log(context: Context, name: str) -> list[str]:
             "events"
         ]
     ]
-
-
-def _create_config(
-    context: Context, package: dict[str, Any], *, name: str, port: int | None, instance_type: str
-) -> str:
-    """Model and endpoint configuration under one new name ``<endpoint>-<time>``; returns the name."""
-    sagemaker = context.client("sagemaker")
-    config = f"{name[:_NAME_CHARS]}-{context.clock():%Y%m%d%H%M%S%f}"
-    container: dict[str, Any] = {"ModelPackageName": package["arn"]}
-    if port is not None:
-        container["Environment"] = {"SAGEMAKER_BIND_TO_PORT": str(port)}
-    sagemaker.create_model(
-        ModelName=config, Containers=[container], ExecutionRoleArn=context.names.role_arn("endpoint")
-    )
-    variant = {
-        "VariantName": "main",
-        "ModelName": config,
-        "InitialInstanceCount": 1,
-        "InstanceType": instance_type,
-        "InitialVariantWeight": 1.0,
-    }
-    sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
-    return config
-
-
-def _exists(context: Context, name: str) -> bool:
-    try:
-        context.client("sagemaker").describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationException":
-            return False
-        raise
-    return True
 
 
 def _missing(name: str, error: ClientError) -> Exception:

@@ -22,7 +22,7 @@ from overflight.files import write_bytes
 from overflight.imaging.codecs import decode, encode_jpeg
 from overflight.imaging.draw import class_colours, draw_detections
 from overflight.lifecycle.context import Context
-from overflight.lifecycle.endpoints import wake
+from overflight.lifecycle.endpoints import endpoint_name, wake
 from overflight.lifecycle.progress import Progress
 from overflight.serving.client import join_parts, split_for_limit
 from overflight.serving.detections import Detections
@@ -103,6 +103,7 @@ def predict(
         InputError: photographs cannot be read; what was found in the others is written.
         JobError: the endpoint refused or failed.
     """
+    endpoint = endpoint_name(context.settings, endpoint)
     wake(context, endpoint)
     send = _sender(context, endpoint)
     names = dict(zip(photos, unique_stems([photo.as_posix() for photo in photos]), strict=True))

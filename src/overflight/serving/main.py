@@ -21,7 +21,7 @@ from types import FrameType
 import uvicorn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from overflight.errors import OverflightError, ResourceError, UsageError
+from overflight.errors import OverflightError, RefusedError, ResourceError, UsageError
 from overflight.logs import set_up
 from overflight.serving.admission import Gate
 from overflight.serving.app import create_app
@@ -44,6 +44,8 @@ class ServeSettings(BaseModel):
         threads: Threads of one inference, 0 for all cores (``OVERFLIGHT_SERVE_THREADS``).
         max_waiting: Photos that may wait (``OVERFLIGHT_SERVE_MAX_WAITING``).
         max_body_bytes: Largest photo (``OVERFLIGHT_SERVE_MAX_BODY_BYTES``).
+        model_sha256: Digest of the only ``model.json`` that may be served (``OVERFLIGHT_SERVE_MODEL_SHA256``); a
+            deployment sets it to the one that was approved. Empty serves any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +57,7 @@ class ServeSettings(BaseModel):
     threads: int = Field(0, ge=0, le=256)
     max_waiting: int = Field(16, ge=0, le=10_000)
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024)
+    model_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
 
 
 _VARIABLES = {
@@ -65,6 +68,7 @@ _VARIABLES = {
     "OVERFLIGHT_SERVE_THREADS": "threads",
     "OVERFLIGHT_SERVE_MAX_WAITING": "max_waiting",
     "OVERFLIGHT_SERVE_MAX_BODY_BYTES": "max_body_bytes",
+    "OVERFLIGHT_SERVE_MODEL_SHA256": "model_sha256",
 }
 
 
@@ -178,6 +182,12 @@ def _load(settings: ServeSettings, gate: Gate, server: uvicorn.Server, failures:
     start = time.perf_counter()
     try:
         predictor = Predictor(settings.ml_root / "model", threads=settings.threads or None)
+        if settings.model_sha256 and predictor.digest != settings.model_sha256:
+            raise RefusedError(
+                f"is the model {predictor.digest[:12]}, approved and deployed was {settings.model_sha256[:12]}",
+                where=str(settings.ml_root / "model"),
+                cure="Somebody replaced the artefact: have the package looked at and approved again",
+            )
     except OverflightError as error:
         failures.append(error)
     except Exception as error:  # a thread's error must reach the main thread, or /ping stays 503 for ever
