@@ -1,4 +1,4 @@
-"""What people see of lineage: words and short facts of entities, flights by their part, the edges worth drawing, a tree.
+"""What people see of lineage: words and short facts of entities, flights by part, the edges worth drawing, a tree.
 
 It decides what is shown, for every way of showing it; colours, fonts and terminals are elsewhere.
 """
@@ -6,7 +6,7 @@ It decides what is shown, for every way of showing it; colours, fonts and termin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -84,7 +84,7 @@ def condensed(graph: Graph) -> Graph:
         return graph
     instead: dict[str, str] = {}
     made: dict[str, Entity] = {}
-    for (part, _), flights in groups.items():
+    for (part, _), flights in sorted(groups.items()):
         if len(flights) > 1:
             group = _group(part, flights)
             made[flights[0].arn] = group
@@ -115,12 +115,12 @@ def without_implied(graph: Graph) -> Graph:
     return Graph(graph.entities, tuple(edge for edge in graph.edges if edge not in implied), graph.remarks)
 
 
-def tree(graph: Graph, start: str, *, forward: bool) -> Iterator[TreeLine]:
-    """Lines of a drawing that begins at ``start``: its longest line straight down, everything else beside it.
+def tree(graph: Graph, starts: Iterable[str], *, forward: bool) -> Iterator[TreeLine]:
+    """Lines of a drawing that begins at ``starts``: the longest line straight down, everything else beside it, once.
 
     Args:
         graph: What to draw.
-        start: ARN to begin at.
+        starts: ARNs to begin at.
         forward: Go along the edges (what came of it) instead of against them (what made it).
     """
     steps = graph.destinations if forward else graph.sources
@@ -128,24 +128,25 @@ def tree(graph: Graph, start: str, *, forward: bool) -> Iterator[TreeLine]:
     depth = _depths(graph, steps)
     seen: set[str] = set()
 
-    def walk(arn: str, first: str, rest: str) -> Iterator[TreeLine]:
+    def walk(arn: str, first: str, rest: str, elsewhere: frozenset[str]) -> Iterator[TreeLine]:
         seen.add(arn)
         yield TreeLine(first, arn)
         ordered = sorted(steps[arn], key=lambda one: (-depth[one], graph.by_arn[one].type, graph.by_arn[one].name))
-        main = next((one for one in ordered if one not in seen), None)
-        later = {main, *beyond(main)} if main else set()
+        main = next((one for one in ordered if one not in seen and one not in elsewhere), None)
+        later = elsewhere.union({main}, beyond(main)) if main else elsewhere
         for side in ordered:
             if side == main:
                 continue
             if side in seen or side in later:
                 yield TreeLine(f"{rest}├─ ", side, "above" if side in seen else "below")
             else:
-                yield from walk(side, f"{rest}├─ ", f"{rest}│    ")
+                yield from walk(side, f"{rest}├─ ", f"{rest}│    ", later)
         if main:
             yield TreeLine(f"{rest}│")
-            yield from walk(main, rest, rest)
+            yield from walk(main, rest, rest, elsewhere)
 
-    yield from walk(start, "", "")
+    for start in starts:
+        yield from walk(start, "", "", frozenset())
 
 
 def ends(graph: Graph) -> tuple[str, ...]:

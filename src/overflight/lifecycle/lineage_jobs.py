@@ -170,7 +170,7 @@ class JobLineage:
             facts = {
                 "version": str(one.get("version", "")),
                 "sha256": digest,
-                "this installation": "the same files" if same else "other files",
+                "this installation": "the files of this installation" if same else "not the files of this installation",
             }
             arn = self.draft.add(
                 "Artifact", "Code", f"overflight {one.get('version', '')}", source_uri=f"sha256:{digest}",
@@ -221,7 +221,8 @@ class JobLineage:
             **model_facts(archive.description),
             "address": uri,
         }
-        arn = self.draft.add("Artifact", "ModelData", uri.rsplit("/", 1)[1], source_uri=uri, properties=facts)
+        name = f"model {archive.sha256[:12]}" if archive.sha256 else uri.rsplit("/", 1)[1]
+        arn = self.draft.add("Artifact", "ModelData", name, source_uri=uri, properties=facts)
         if archive.problem:
             self.draft.remark(arn, "not recorded", archive.problem)
         return arn
