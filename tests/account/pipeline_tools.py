@@ -21,7 +21,7 @@ from overflight.account.local.job_runner import JobRunner
 from overflight.account.local.store import Resource
 from overflight.files import sha256_bytes
 
-ROLE = "arn:aws:iam::000000000000:role/overflight-pipeline"
+ROLE = "arn:aws:iam::000000000000:role/overflight-administrator"
 IMAGE = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/overflight:test"
 CLUSTER = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 10}
 ML = "import os, pathlib; ml = pathlib.Path(os.environ['OVERFLIGHT_ML_ROOT'])"

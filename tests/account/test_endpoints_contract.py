@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from overflight.account.local import events, supervisor
 from overflight.account.local.services.models import create_model
 
-ROLE = "arn:aws:iam::000000000000:role/overflight-endpoint"
+ROLE = "arn:aws:iam::000000000000:role/overflight-administrator"
 CONTAINER = {"Image": "overflight:1", "ModelDataUrl": "s3://bucket/model.tar.gz", "Environment": {"A": "b"}}
 VARIANT = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
 CAPTURE = {

@@ -230,7 +230,7 @@ def test_it_clears_up_and_ends_by_itself_when_there_is_nothing_to_do(pipelines):
 
 def test_a_direct_job_is_run_without_any_pipeline(pipelines):
     arguments = processing("x", "(ml/'output/message').write_text('fine')")["Arguments"]
-    role = "arn:aws:iam::000000000000:role/overflight-pipeline"
+    role = "arn:aws:iam::000000000000:role/overflight-administrator"
     pipelines.client.create_processing_job(ProcessingJobName="direct", RoleArn=role, **arguments)
     waiter = pipelines.client.get_waiter("processing_job_completed_or_stopped")
     waiter.wait(ProcessingJobName="direct", WaiterConfig={"Delay": 0, "MaxAttempts": 20000})
@@ -239,7 +239,7 @@ def test_a_direct_job_is_run_without_any_pipeline(pipelines):
 
 def test_looking_at_an_unfinished_job_brings_a_killed_supervisor_back(pipelines):
     arguments = processing("x", "import time; time.sleep(1)")["Arguments"]
-    role = "arn:aws:iam::000000000000:role/overflight-pipeline"
+    role = "arn:aws:iam::000000000000:role/overflight-administrator"
     pipelines.client.create_processing_job(ProcessingJobName="direct", RoleArn=role, **arguments)
     wait_until(lambda: supervisor_status(pipelines.account).running)
     os.kill(supervisor_status(pipelines.account).pid or 0, signal.SIGKILL)

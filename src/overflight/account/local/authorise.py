@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Protocol
 from overflight.account.local.requests import SAGEMAKER, Asked, Context, Need, handed_over, needs, surroundings
 from overflight.account.local.stored import StoredFacts
 from overflight.iam import core
-from overflight.iam.access import Access, trusts_service
 
 if TYPE_CHECKING:
     from overflight.account.local.wire import Call, Caller
+    from overflight.iam.access import Access
 
 OWNER = "administrator"
-PERSONAS = (OWNER, "admin", "data-scientist", "ml-engineer", "approver", "auditor", "pipeline")
+PERSONAS = (OWNER, "admin", "data-scientist", "ml-engineer", "approver", "auditor", "deploy", "pipeline")
 
 _GIVES_ROLE = frozenset({"iam:PassRole", "sts:AssumeRole"})
 _KINDS: Mapping[core.Layer, str] = {
@@ -69,19 +69,22 @@ class Authoriser(Protocol):
     def role_fault(self, role_arn: str, source_arn: str, /) -> str:
         """Why SageMaker could not act as this role for the resource ``source_arn``; "" when it can."""
 
+    def knows(self, role: str, /) -> bool:
+        """Whether there is a role of this short name."""
+
 
 class Personas:
     """Allows everything to the known personas and nothing to any other."""
 
     def decide(self, call: Call) -> Decision:
         """See :class:`Authoriser`."""
-        return self.decide_needs(call.caller, ())
-
-    def decide_needs(self, caller: Caller, _needed: Sequence[Need], _context: Context | None = None) -> Decision:
-        """See :class:`Authoriser`."""
-        if caller.role in PERSONAS or caller.role in _EXECUTION_ROLES:
+        if call.caller.role in PERSONAS or call.run:  # a step of an execution acts as the execution's role
             return Decision(allowed=True)
-        return Decision(allowed=False, message=_unknown(caller, PERSONAS))
+        return Decision(allowed=False, message=_unknown(call.caller, PERSONAS))
+
+    def decide_needs(self, _caller: Caller, _needed: Sequence[Need], _context: Context | None = None) -> Decision:
+        """See :class:`Authoriser`."""
+        return Decision(allowed=True)
 
     def fault(self, _call: Call) -> str:
         """See :class:`Authoriser`."""
@@ -91,8 +94,9 @@ class Personas:
         """See :class:`Authoriser`."""
         return ""
 
-
-_EXECUTION_ROLES = frozenset({"prepare", "train", "evaluate", "register", "deploy", "serve", "watch", "experiment"})
+    def knows(self, role: str) -> bool:
+        """See :class:`Authoriser`."""
+        return role in PERSONAS
 
 
 class TemplateAuthoriser:
@@ -150,6 +154,8 @@ class TemplateAuthoriser:
 
         The owner's role needs none: it is the role of whoever works alone.
         """
+        from overflight.iam.access import trusts_service  # with it come PyYAML and the templates
+
         if role_arn == self._owners_arn():
             return ""
         role = self.access.role_of(role_arn)
@@ -160,6 +166,10 @@ class TemplateAuthoriser:
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal '{SAGEMAKER}' "
             f"to assume the role (for {source_arn})."
         )
+
+    def knows(self, role: str) -> bool:
+        """See :class:`Authoriser`."""
+        return role == OWNER or role in self.access.roles
 
     def _owners_arn(self) -> str:
         return f"arn:aws:iam::{self.access.account_id}:role/{self.access.prefix}-{OWNER}"

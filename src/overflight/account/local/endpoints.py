@@ -20,6 +20,8 @@ from overflight.account.local import endpoint_records as records
 from overflight.account.local import endpoint_servers as servers
 from overflight.account.local import events
 from overflight.account.local.endpoint_servers import PORT_VARIABLE, ServerFacts, StartRefused
+from overflight.account.local.job_access import refused_access
+from overflight.account.local.job_files import JobRefused
 from overflight.account.local.processes import end_processes, find_leftovers
 from overflight.account.local.services._tags import forget_tags, keep_tags
 from overflight.account.local.store import Resource
@@ -165,6 +167,7 @@ def _begin(account: LocalAccount, endpoint: Resource) -> None:
     begun = {"facts": facts.to_json(), "role": role, "log_start": log_file.stat().st_size if log_file.exists() else 0}
     _change(account, endpoint.name, lambda e: ({**e.body, "next": begun, "generation": generation}, e.status))
     try:
+        _require_artefact(account, endpoint.name, body[role])
         servers.unpack_model(container, account.objects, servers.ml_root(folder) / "model")
         mark = servers.start_server(folder, port=port, environment=container.get("Environment") or {}, log=log_file)
     except StartRefused as error:
@@ -174,6 +177,25 @@ def _begin(account: LocalAccount, endpoint: Resource) -> None:
     started = {**begun, "facts": replace(facts, pid=mark.pid, created_s=mark.created_s).to_json()}
     _change(account, endpoint.name, lambda e: ({**e.body, "next": started}, e.status))
     log.info("endpoint %s: server %d started on port %d", endpoint.name, mark.pid, port)
+
+
+def _require_artefact(account: LocalAccount, name: str, deployment: dict[str, Any]) -> None:
+    """The artefact is read as the model's execution role.
+
+    Raises:
+        StartRefused: that role may not read it.
+    """
+    container = deployment["container"]
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    uri, role_arn = container.get("ModelDataUrl") or source.get("S3Uri"), deployment.get("role_arn")
+    if not uri or role_arn is None:  # deployed before roles were asked
+        return
+    try:
+        why = refused_access(account, role_arn, name, "GetObject", uri)
+    except JobRefused as error:
+        raise StartRefused(str(error)) from error
+    if why:
+        raise StartRefused(f"Failed to download model data {uri}: {why}")
 
 
 def _requested_port(container: dict[str, Any]) -> int | None:

@@ -36,6 +36,7 @@ from overflight.account.local.step_actions import (
     StepResult,
     describe,
     reason_of,
+    record_calls,
     resolve,
     since_s,
     start_job,
@@ -228,9 +229,12 @@ class Engine:
         }
         self._change(run, step.name, "Starting", **base)
         try:
-            with _savepoint(run.tx):
-                self._faults(step.name, attempt)
-                result = self._act(run, step, attempt)
+            try:
+                with _savepoint(run.tx):
+                    self._faults(step.name, attempt)
+                    result = self._act(run, step, attempt)
+            finally:  # beside the savepoint: refused calls stay in the trail
+                record_calls(run)
         except StepFault as error:
             self._failed(run, step.name, f"{error.exception_type}: {error}", error.exception_type)
             return

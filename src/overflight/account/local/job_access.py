@@ -1,6 +1,7 @@
-"""What a job may do in the account: keys of its role for the jobs that ask for them.
+"""What a job may do in the account: its inputs and outputs are its role's, and keys of it for jobs that ask for them.
 
-Knows the role in the job's request; nothing of how jobs are run.
+Knows the role in the job's request; nothing of how jobs are run. SageMaker moves the objects of a job as the job's role
+(developer guide, "How to use SageMaker AI execution roles").
 """
 
 from __future__ import annotations
@@ -8,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from overflight.account.local.login import assume
+from overflight.account.local.job_files import JobFiles, JobRefused, output_uri, split_uri
+from overflight.account.local.login import assume, caller_for
+from overflight.account.local.requests import Need, surroundings
+from overflight.account.local.s3_requests import bucket_arn, object_arn
 from overflight.account.local.store import Resource
+from overflight.account.local.wire import Call, denied, record
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -43,3 +48,56 @@ def access_environment(account: LocalAccount, job: Resource) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
         "AWS_SESSION_TOKEN": keys.session_token,
     }
+
+
+def require_access(account: LocalAccount, job: Resource, files: JobFiles) -> None:
+    """Refuse a job whose role may not read its inputs or write its outputs; a refusal is in the trail.
+
+    One question for each channel and output, not for each object: listing and getting below an input, putting below an
+    output, both for checkpoints.
+
+    Raises:
+        JobRefused: with what AWS would say.
+    """
+    kept = files.checkpoints()
+    read = [one.uri for one in files.inputs()] + ([kept[0]] if kept else [])
+    written = [uri for uri, _ in files.outputs()] + ([kept[0]] if kept else [])
+    if files.kind != "processing-job":
+        written.append(output_uri(files.request, files.name))
+    role_arn = str(job.body["request"].get("RoleArn", ""))
+    for what, operation, uris in (("download", "GetObject", read), ("upload", "PutObject", written)):
+        for uri in dict.fromkeys(uris):
+            why = refused_access(account, role_arn, job.name, operation, uri)
+            if why:
+                raise JobRefused(f"ClientError: Data {what} failed: {uri}: {why}")
+
+
+def refused_access(account: LocalAccount, role_arn: str, session: str, operation: str, uri: str) -> str:
+    """Why a role may not read (``GetObject``) or write (``PutObject``) what is below an S3 URI; "" when it may.
+
+    Args:
+        account: The account.
+        role_arn: Role of a job or model.
+        session: Name of the role session: the job or the endpoint.
+        operation: ``GetObject`` or ``PutObject``.
+        uri: A folder or, for reading, one object.
+
+    Raises:
+        JobRefused: it is not an S3 URI.
+    """
+    bucket, key = split_uri(uri)
+    single = operation == "GetObject" and not key.endswith("/") and account.objects.exists(bucket, key)
+    below = key if single else f"{key.rstrip('/')}/*".lstrip("/")
+    needed = [Need(f"s3:{operation}", object_arn(bucket, below))]
+    if operation == "GetObject" and not single:
+        needed.insert(0, Need("s3:ListBucket", bucket_arn(bucket), {"s3:prefix": key}))
+    caller = caller_for(account, role=account.role_key(role_arn), user=session)
+    context = surroundings(now=account.clock(), region=account.region)
+    decision = account.authoriser.decide_needs(caller, needed, context)
+    if decision.allowed:
+        return ""
+    call = Call("s3", operation, {"Bucket": bucket, "Key": below}, caller, account, decision=decision)
+    error = denied(call, decision)
+    with account.store.write() as tx:
+        record(tx, call, read_only=operation == "GetObject", error=error.code, message=error.message)
+    return f"AccessDenied: {error.message}"

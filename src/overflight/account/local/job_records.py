@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from overflight.account.local import events
 from overflight.account.local.job_files import output_uri
+from overflight.account.local.services._tags import keep_tags
 from overflight.account.local.store import Resource, ResourceExists, Transaction, to_json
 from overflight.account.local.wire import AwsError
 
@@ -60,6 +61,7 @@ def create_job(
     except ResourceExists as error:
         message = f"Job name must be unique within an AWS account and region: {body['arn']} exists already."
         raise AwsError("ResourceInUse", message) from error
+    keep_tags(tx, body["arn"], request.get("Tags") or [])
     _announce(tx, account, resource)
     return resource
 

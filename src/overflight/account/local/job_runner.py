@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overflight.account.local.job_access import access_environment
+from overflight.account.local.job_access import access_environment, require_access
 from overflight.account.local.job_files import JobFiles, JobRefused, collect, prepare, read_message, store_checkpoints
 from overflight.account.local.job_records import KINDS, PROCESSING, TRAINING, change_job
 from overflight.account.local.processes import (
@@ -181,6 +181,7 @@ class JobRunner:
     def _life(self, job: Resource) -> Ending | None:
         """Run one job to its end; None when only this supervisor ends and the job shall start again."""
         files, objects = self._files(job), self._account.objects
+        require_access(self._account, job, files)
         prepare(files, objects, min_free_bytes=self._min_free_bytes)
         process = self._spawn(job, files)
         with self._lock:

@@ -7,8 +7,9 @@ of steps, of retries or of processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,11 @@ from overflight.account.local.expressions import ExpressionError, Scope, as_text
 from overflight.account.local.graph import Step
 from overflight.account.local.job_files import JobRefused, split_uri
 from overflight.account.local.job_records import PROCESSING, TRAINING, create_job, describe_job
+from overflight.account.local.login import caller_for
 from overflight.account.local.services._common import check_request
+from overflight.account.local.services._tags import tags_of
 from overflight.account.local.store import Resource, Transaction, to_json
-from overflight.account.local.wire import AwsError
+from overflight.account.local.wire import AwsError, Call, Caller, authorised, record
 from overflight.errors import NotFoundError, OverflightError
 
 if TYPE_CHECKING:
@@ -75,6 +78,39 @@ class Run:
         self.execution = execution
         self.steps = steps
         self.records = records
+        self.done: list[tuple[Call, AwsError | None]] = []
+
+    @property
+    def caller(self) -> Caller:
+        """Who makes the calls of the steps: the execution's role, in a session with the execution's id."""
+        role = self.account.role_key(self.execution.body["role_arn"])
+        return caller_for(self.account, role=role, user=self.execution.name)
+
+    @contextmanager
+    def calling(self, operation: str, request: Mapping[str, Any]) -> Iterator[Caller]:
+        """Authorise a call of a step as the execution's role; inside the block it is done.
+
+        The call is kept in ``done`` and belongs into the trail, whatever becomes of it.
+
+        Raises:
+            AwsError: the role may not do it.
+        """
+        call = Call(
+            "sagemaker",
+            operation,
+            dict(request),
+            self.caller,
+            self.account,
+            transaction=self.tx,
+            run=self.execution.name,
+        )
+        try:
+            call = authorised(call)
+            yield call.caller
+        except AwsError as error:
+            self.done.append((call, error))
+            raise
+        self.done.append((call, None))
 
     def scope(self, job: str = "") -> Scope:
         """What expressions can refer to now; ``job`` is the name of the job about to be created."""
@@ -108,14 +144,34 @@ class Run:
                         return self._json(f"{output['S3Output']['S3Uri'].rstrip('/')}/{one['FilePath']}")
         raise ExpressionError(f"there is no property file '{name}'", where=f"Steps.{step}.PropertyFiles.{name}")
 
+    def _require_reading(self, bucket: str, key: str, uri: str) -> None:
+        """Refuse a file that the execution's role may not read: the service reads it as that role."""
+        params = {"Bucket": bucket, "Key": key}
+        call = Call("s3", "GetObject", params, self.caller, self.account, transaction=self.tx, run=self.execution.name)
+        try:
+            authorised(call)
+        except AwsError as error:
+            self.done.append((call, error))
+            raise ExpressionError(f"the file cannot be read: {error.message}", where=uri) from error
+
     def _json(self, uri: str) -> Any:
         try:
             bucket, key = split_uri(uri)
+            self._require_reading(bucket, key, uri)
             return json.loads(self.account.objects.get_path(bucket, key).read_bytes())
         except (JobRefused, NotFoundError, OSError) as error:
             raise ExpressionError("the file does not exist", where=uri, cure="Check what the step wrote") from error
         except ValueError as error:
             raise ExpressionError("the file is not JSON", where=uri) from error
+
+
+def record_calls(run: Run) -> None:
+    """Write the calls of steps since the last time into the trail."""
+    for call, error in run.done:
+        decided = call if error is None or error.decision is None else replace(call, decision=error.decision)
+        code, message = (error.code, error.message) if error else ("", "")
+        record(run.tx, decided, read_only=False, error=code, message=message)
+    run.done.clear()
 
 
 def _instant(moment_: datetime) -> str:
@@ -143,10 +199,11 @@ def start_job(run: Run, step: Step, request: Mapping[str, Any], name: str) -> St
     """Create the job of a Processing, Training or Tuning step."""
     job_type, caller = JOB_TYPES[step.type], run.execution.body["caller"]
     full = {**request, job_type.name_member: name}
-    if step.type == "Tuning":
-        job = tuning.create(run.tx, run.account, caller, full)
-    else:
-        job = create_job(run.tx, run.account, caller, kind=job_type.kind, request=full)
+    with run.calling(job_type.operation, full):
+        if step.type == "Tuning":
+            job = tuning.create(run.tx, run.account, caller, full)
+        else:
+            job = create_job(run.tx, run.account, caller, kind=job_type.kind, request=full)
     metadata = {job_type.metadata: {"Arn": job.body["arn"]}}
     return StepResult("Starting", {"job_kind": job.kind, "job_name": name, "metadata": metadata})
 
@@ -171,11 +228,26 @@ def do_fail(run: Run, step: Step) -> StepResult:
 
 
 def do_register(run: Run, step: Step) -> StepResult:
-    """Create the model package version of a RegisterModel step."""
-    from overflight.account.local.services.registry import create_model_package_version
+    """Create the model package version of a RegisterModel step; a missing group is made with the pipeline's tags."""
+    from overflight.account.local.services.registry import (
+        GROUP,
+        create_group_record,
+        create_model_package_version,
+        group_name,
+    )
 
     request = evaluate(step.document.get("Arguments") or {}, run.scope())
-    answer = create_model_package_version(run.tx, run.account, run.execution.body["caller"], request)
+    group = {
+        "ModelPackageGroupName": group_name(str(request.get("ModelPackageGroupName") or "")),
+        "Tags": [
+            {"Key": key, "Value": value} for key, value in tags_of(run.tx, run.execution.body["pipeline_arn"]).items()
+        ],
+    }
+    if group["ModelPackageGroupName"] and run.tx.get(GROUP, str(group["ModelPackageGroupName"])) is None:
+        with run.calling("CreateModelPackageGroup", group) as caller:
+            create_group_record(run.tx, run.account, caller.arn, group)
+    with run.calling("CreateModelPackage", request) as caller:
+        answer = create_model_package_version(run.tx, run.account, caller.arn, request)
     known = json.loads(to_json({**request, **answer}))
     return StepResult("Succeeded", {"answer": known, "metadata": {"RegisterModel": {"Arn": answer["ModelPackageArn"]}}})
 
@@ -186,7 +258,8 @@ def do_model(run: Run, step: Step) -> StepResult:
 
     name = job_name(run.execution.parent, step.name, run.execution.name, 1)
     request = {"ModelName": name, **evaluate(step.document.get("Arguments") or {}, run.scope())}
-    answer = create_model(run.tx, run.account, run.execution.body["caller"], request)
+    with run.calling("CreateModel", request) as caller:
+        answer = create_model(run.tx, run.account, caller.arn, request)
     known = json.loads(to_json({**request, **answer}))
     return StepResult("Succeeded", {"answer": known, "metadata": {"Model": {"Arn": answer["ModelArn"]}}})
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from overflight.account.local import job_records
 from overflight.account.local.job_records import TRAINING, create_job, describe_job
+from overflight.account.local.services._tags import keep_tags
 from overflight.account.local.store import Resource, ResourceExists, Transaction, time_text, to_json
 from overflight.account.local.wire import AwsError
 from overflight.files import sha256_bytes
@@ -54,9 +55,11 @@ def create(tx: Transaction, account: LocalAccount, caller_arn: str, request: Map
         "started_at": time_text(account.clock()),
     }
     try:
-        return tx.insert(KIND, name, body=body, status="InProgress")
+        job = tx.insert(KIND, name, body=body, status="InProgress")
     except ResourceExists as error:
         raise AwsError("ResourceInUse", f"{body['arn']} exists already.") from error
+    keep_tags(tx, body["arn"], request.get("Tags") or [])
+    return job
 
 
 def draws(config: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SERVICE_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "cloudtrail": ("cloudtrail",),
         "events": ("events",),
         "logs": ("logs",),
         "s3": ("s3_buckets", "s3", "s3_listing", "s3_multipart"),
@@ -266,6 +267,17 @@ def authorised(call: Call) -> Call:
         error.decision = decision
         raise error
     return _with(call, decision=decision)
+
+
+def require_role(call: Call, role_arn: str, source_arn: str) -> None:
+    """Refuse what SageMaker could not do because the role does not let it in.
+
+    Raises:
+        AwsError: ``ValidationException``.
+    """
+    fault = call.account.authoriser.role_fault(role_arn, source_arn)
+    if fault:
+        raise AwsError("ValidationException", fault)
 
 
 def record(transaction: Transaction, call: Call, *, read_only: bool, error: str = "", message: str = "") -> None:

@@ -193,7 +193,13 @@ def _deployment(call: Call, config: Resource) -> dict[str, Any]:
     request = config.body["request"]
     model_name = request["ProductionVariants"][0]["ModelName"]
     container = models.container_of(call.transaction, call.account, model_name)
-    return {"config": {"name": config.name, "request": request}, "container": container, "model": model_name}
+    model = models.require_model(call.transaction, call.account, model_name)
+    return {
+        "config": {"name": config.name, "request": request},
+        "container": container,
+        "model": model_name,
+        "role_arn": model.body["request"].get("ExecutionRoleArn", ""),
+    }
 
 
 def _announce(call: Call, endpoint: Resource) -> None:

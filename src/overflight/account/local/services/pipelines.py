@@ -14,8 +14,9 @@ from overflight.account.local.executions import DEFINITION, EXECUTION, OPEN, STE
 from overflight.account.local.expressions import ExpressionError, as_text, bind_parameters
 from overflight.account.local.graph import GraphError, read_steps
 from overflight.account.local.services._common import ordered, page, require, user_context, within, without_none
+from overflight.account.local.services._tags import forget_tags, keep_tags
 from overflight.account.local.store import Resource, Transaction
-from overflight.account.local.wire import AwsError, Call, keep_going, operation
+from overflight.account.local.wire import AwsError, Call, keep_going, operation, require_role
 from overflight.errors import NotFoundError
 
 _SERVICE, _PIPELINE, _TOKEN = "sagemaker", "pipeline", "request-token"
@@ -41,6 +42,7 @@ def create_pipeline(call: Call) -> dict[str, Any]:
         **_given(call),
     }
     tx.insert(_PIPELINE, name, body=body, status="Active")
+    keep_tags(tx, body["arn"], call.params.get("Tags") or [])
     answer = {"PipelineArn": body["arn"]}
     _remember(call, "CreatePipeline", answer)
     return answer
@@ -99,6 +101,7 @@ def delete_pipeline(call: Call) -> dict[str, Any]:
         message = f"Pipeline {pipeline.name} has {len(busy)} running execution(s); stop them first."
         raise AwsError("ConflictException", message)
     call.transaction.delete(_PIPELINE, pipeline.name)
+    forget_tags(call.transaction, pipeline.body["arn"])
     return {"PipelineArn": pipeline.body["arn"]}
 
 
@@ -119,13 +122,14 @@ def start_pipeline_execution(call: Call) -> dict[str, Any]:
         values = bind_parameters(document.get("Parameters") or [], overrides)
     except ExpressionError as error:
         raise AwsError("ValidationException", str(error)) from error
+    require_role(call, pipeline.body["role_arn"], pipeline.body["arn"])
     parallelism = call.params.get("ParallelismConfiguration") or pipeline.body.get("parallelism") or {}
     new = NewExecution(
         pipeline=pipeline.name,
         definition=pipeline.body["definition"],
         values=values,
         caller_arn=call.caller.arn,
-        role_arn=call.params.get("RoleArn") or pipeline.body["role_arn"],
+        role_arn=pipeline.body["role_arn"],
         max_parallel=parallelism.get("MaxParallelExecutionSteps"),
         display_name=call.params.get("PipelineExecutionDisplayName", ""),
         description=call.params.get("PipelineExecutionDescription", ""),

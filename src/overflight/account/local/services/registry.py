@@ -93,7 +93,7 @@ def create_model_package_version(
         AwsError: ``ValidationException`` when the request does not fit AWS's model of it, or the group is missing.
     """
     check_request("CreateModelPackage", request)
-    group = _group_name(str(request.get("ModelPackageGroupName") or ""))
+    group = group_name(str(request.get("ModelPackageGroupName") or ""))
     if not group or request.get("ModelPackageName"):
         raise _invalid(
             "Exactly one of ModelPackageName and ModelPackageGroupName is needed; here only groups are kept."
@@ -197,7 +197,7 @@ def _describe_package(call: Call) -> dict[str, Any]:
 @operation("sagemaker", "ListModelPackages")
 def _list_packages(call: Call) -> dict[str, Any]:
     params = call.params
-    group = _group_name(params["ModelPackageGroupName"]) if params.get("ModelPackageGroupName") else None
+    group = group_name(params["ModelPackageGroupName"]) if params.get("ModelPackageGroupName") else None
     versions_wanted = group is not None or params.get("ModelPackageType") in ("Versioned", "Both")
     packages = call.transaction.list(PACKAGE, parent=group) if versions_wanted else []
     status = params.get("ModelApprovalStatus")
@@ -291,7 +291,7 @@ def _publish(tx: Transaction, account: LocalAccount, package: Resource, *, updat
 
 
 def _require_group(call: Call) -> Resource:
-    name = _group_name(call.params["ModelPackageGroupName"])
+    name = group_name(call.params["ModelPackageGroupName"])
     arn = call.account.arn("sagemaker", f"{GROUP}/{name}")
     return require(call.transaction, GROUP, name, f"ModelPackageGroup {arn} does not exist.")
 
@@ -302,7 +302,8 @@ def _require_package(call: Call, member: str) -> Resource:
     return require(call.transaction, PACKAGE, arn, f"ModelPackage {arn} does not exist.")
 
 
-def _group_name(name_or_arn: str) -> str:
+def group_name(name_or_arn: str) -> str:
+    """Name of a group from its name or ARN."""
     return name_or_arn.rsplit("/", 1)[-1] if name_or_arn.startswith("arn:") else name_or_arn
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from overflight.account.local.authorise import PERSONAS
 from overflight.account.local.login import ROLE_PREFIX, assume
 from overflight.account.local.wire import AwsError, Call, operation
 
@@ -22,14 +21,18 @@ def get_caller_identity(call: Call) -> dict[str, Any]:
 
 @operation("sts", "AssumeRole")
 def assume_role(call: Call) -> dict[str, Any]:
-    """Temporary keys of a role; a client made with them in any session to this account acts as that role."""
+    """Temporary keys of a role; a client made with them in any session to this account acts as that role.
+
+    The role's trust policy was asked before. It demands a tag that no role of Overflight has, so only the owner of the
+    account gets on: like in AWS, nobody goes from one role to the next.
+    """
     name = call.params["RoleSessionName"]
     if not _SESSION_NAME.match(name):
         raise AwsError("ValidationError", "roleSessionName must have 2 to 64 letters, digits or any of _+=,.@-")
     duration_s = call.params.get("DurationSeconds", 3600)
     if not 900 <= duration_s <= _LONGEST_S:
         raise AwsError("ValidationError", f"durationSeconds must be from 900 to {_LONGEST_S}")
-    role = _persona(call)
+    role = _role(call)
     keys = assume(call.account, call.transaction, role=role, user=name, duration_s=duration_s)
     arn = call.account.arn("sts", f"assumed-role/{ROLE_PREFIX}{role}/{name}")
     return {
@@ -43,15 +46,15 @@ def assume_role(call: Call) -> dict[str, Any]:
     }
 
 
-def _persona(call: Call) -> str:
+def _role(call: Call) -> str:
+    """Short name of the role; that the caller may assume it has been decided by the role's trust policy."""
     wanted = call.params["RoleArn"]
-    prefix = call.account.role_arn("")
-    role = str(wanted.removeprefix(prefix))
-    if not wanted.startswith(prefix) or role not in PERSONAS:
+    role = call.account.role_key(wanted)
+    if not role or not call.account.authoriser.knows(role):
         raise AwsError(
             "AccessDenied",
-            f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {wanted}: "
-            f"the roles of this account are {', '.join(prefix + name for name in PERSONAS)}",
+            f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {wanted} because there "
+            "is no such role in this account",
             403,
         )
     return role
