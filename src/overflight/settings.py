@@ -83,6 +83,13 @@ class Settings(BaseSettings):
         digest = hashlib.sha256(os.path.realpath(self.home_path).encode()).hexdigest()
         return (self.trail_keys or state).expanduser().absolute() / digest[:16]
 
+    @property
+    def identity_parameters(self) -> dict[str, list[str]]:
+        """Parameters of the template ``identity`` that follow from the settings, besides prefix and environment."""
+        names = [name for name in self.source_buckets.split(",") if name]
+        arns = [f"arn:aws:s3:::{name}{part}" for name in names for part in ("", "/*")]
+        return {"SourceBucketArns": arns} if arns else {}
+
     def name(self, part: str) -> str:
         """Name of what people make in their environment, e.g. the pipeline ``overflight-dev-train``."""
         return f"{PREFIX}-{self.environment}-{part}"
