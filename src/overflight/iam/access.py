@@ -1,54 +1,37 @@
 """The roles of one account with everything that limits them: read from the resolved template, asked for decisions.
 
-Knows CloudFormation's resource types of IAM, S3, KMS, SNS, SQS and ECR; not how a template is resolved nor what a call
-needs.
+It knows neither CloudFormation (``reading`` does) nor what a call needs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from overflight.errors import InputError
 from overflight.iam.core import ContextValue, Decision, Policy, PolicySet, Request
 from overflight.iam.evaluate import evaluate
 from overflight.iam.patterns import arn_account, role_arn_of
-from overflight.infra.references import reference
-from overflight.infra.templates import Resolved, load
+from overflight.iam.reading import TemplateReader
+from overflight.iam.roles import USER_TAG, Role, principal_keys, session_arn, trusts_service
 
-USER_TAG = "overflight-user"
-"""Session tag with the person's name; locally the name of the session stands for it."""
+if TYPE_CHECKING:
+    from overflight.infra.templates import Resolved
 
-
-@dataclass(frozen=True)
-class Role:
-    """One role of the template.
-
-    Attributes:
-        key: Short name, ``data-scientist``; the name without the prefix.
-        name: Name in the account, ``overflight-data-scientist``.
-        arn: ARN of the role.
-        kind: ``persona`` (people act as it) or ``execution`` (services run as it), from its tag ``overflight:kind``.
-        description: One sentence from the template.
-        policies: Identity policies, inline and managed.
-        boundary: Permission boundary.
-        trust: Who may assume it.
-        tags: Become ``aws:PrincipalTag/...`` of its sessions.
-    """
-
-    key: str
-    name: str
-    arn: str
-    kind: str
-    description: str
-    policies: tuple[Policy, ...]
-    boundary: Policy | None
-    trust: Policy
-    tags: Mapping[str, str]
+__all__ = [
+    "USER_TAG",
+    "Access",
+    "Role",
+    "access_of",
+    "load_access",
+    "principal_keys",
+    "read_access",
+    "session_arn",
+    "trusts_service",
+]
 
 
 @dataclass(frozen=True)
@@ -151,45 +134,6 @@ class Access:
         return None
 
 
-def session_arn(role: Role, session: str) -> str:
-    """ARN of a session of ``role``: without the role's path."""
-    parts = role.arn.split(":", 5)
-    return f"arn:{parts[1]}:sts::{parts[4]}:assumed-role/{role.name}/{session}"
-
-
-def principal_keys(role: Role, account_id: str, session: str) -> dict[str, ContextValue]:
-    """Condition keys (lower case) that AWS takes from the caller of every request.
-
-    Source: IAM User Guide, "AWS global condition context keys". With a session its name stands for the person: source
-    identity and the tag ``overflight-user``, as the trust policies demand it in AWS.
-    """
-    keys: dict[str, ContextValue] = {
-        "aws:principalarn": role.arn,
-        "aws:principalaccount": account_id,
-        "aws:principaltype": "AssumedRole",
-        "aws:principalisawsservice": "false",
-        "aws:viaawsservice": "false",
-        "aws:securetransport": "true",
-    }
-    keys.update((f"aws:principaltag/{key.lower()}", value) for key, value in role.tags.items())
-    if session:
-        keys["aws:userid"] = f"{role.name}:{session}"
-        keys["aws:sourceidentity"] = session
-        keys[f"aws:principaltag/{USER_TAG}"] = session
-    return keys
-
-
-def trusts_service(role: Role, service: str, context: Mapping[str, ContextValue] = MappingProxyType({})) -> Decision:
-    """Whether a service (``sagemaker.amazonaws.com``) may run as ``role``.
-
-    Args:
-        role: The role.
-        service: Service principal.
-        context: What the service tells of its customer: ``aws:SourceAccount``, ``aws:SourceArn``.
-    """
-    return evaluate(Request(service, "sts:AssumeRole", role.arn, context), PolicySet(resource=role.trust))
-
-
 def read_access(
     resources: Mapping[str, Mapping[str, Any]],
     *,
@@ -220,7 +164,7 @@ def read_access(
     Raises:
         InputError: a role names a policy that the template does not have.
     """
-    reader = _Reader(resources, f"arn:{partition}", account_id, region, arns)
+    reader = TemplateReader(resources, f"arn:{partition}", account_id, region, arns)
     managed = reader.managed()
     roles = {
         role.key: role
@@ -264,6 +208,8 @@ def load_access(
     Raises:
         UsageError: a parameter that the template does not have or allow.
     """
+    from overflight.infra.templates import load  # PyYAML is not for who only asks
+
     given = {**parameters, "Prefix": prefix, "Environment": environment}
     resolved = load("identity", parameters=given, account_id=account_id, region=region, partition=partition)
     return access_of(resolved, organisation=organisation)
@@ -275,6 +221,7 @@ def access_of(resolved: Resolved, *, organisation: tuple[Policy, ...] = ()) -> A
     Raises:
         InputError: a role names a policy that the template does not have.
     """
+    from overflight.infra.references import reference
 
     def arn(logical_id: str, kind: str, properties: Mapping[str, Any]) -> str:
         return reference(
@@ -295,92 +242,6 @@ def access_of(resolved: Resolved, *, organisation: tuple[Policy, ...] = ()) -> A
         organisation=organisation,
         partition=resolved.stack.partition,
     )
-
-
-@dataclass(frozen=True)
-class _Reader:
-    resources: Mapping[str, Mapping[str, Any]]
-    arn: str
-    account_id: str
-    region: str
-    arns: Mapping[str, str]
-
-    def of(self, kind: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        return [(name, one.get("Properties", {})) for name, one in self.resources.items() if one["Type"] == kind]
-
-    def role(self, logical_id: str, properties: Mapping[str, Any], prefix: str, managed: Mapping[str, Policy]) -> Role:
-        name = str(properties.get("RoleName", logical_id))
-        arn = f"{self.arn}:iam::{self.account_id}:role{properties.get('Path', '/')}{name}"
-        tags = {str(tag["Key"]): str(tag["Value"]) for tag in properties.get("Tags", ())}
-        boundary = properties.get("PermissionsBoundary")
-        where = f"role {name}"
-        return Role(
-            key=tags.get("overflight:role", name.removeprefix(f"{prefix}-")),
-            name=name,
-            arn=arn,
-            kind=tags.get("overflight:kind", ""),
-            description=str(properties.get("Description", "")),
-            policies=(
-                *(Policy(str(one["PolicyName"]), one["PolicyDocument"]) for one in properties.get("Policies", ())),
-                *(_named(managed, str(one), where) for one in properties.get("ManagedPolicyArns", ())),
-                *self.attached(name, managed),
-            ),
-            boundary=_named(managed, str(boundary), where) if boundary else None,
-            trust=Policy(f"{name} (trust)", properties["AssumeRolePolicyDocument"]),
-            tags=MappingProxyType(tags),
-        )
-
-    def managed(self) -> dict[str, Policy]:
-        found = {}
-        for logical_id, properties in self.of("AWS::IAM::ManagedPolicy"):
-            name = str(properties.get("ManagedPolicyName", logical_id))
-            arn = f"{self.arn}:iam::{self.account_id}:policy{properties.get('Path', '/')}{name}"
-            found[self.arns.get(logical_id, arn)] = Policy(name, properties["PolicyDocument"])
-        return found
-
-    def attached(self, role: str, managed: Mapping[str, Policy]) -> Iterable[Policy]:
-        """Policies that name the role themselves."""
-        for kind in ("AWS::IAM::Policy", "AWS::IAM::RolePolicy"):
-            for logical_id, properties in self.of(kind):
-                if role in (properties.get("Roles") or [properties.get("RoleName")]):
-                    yield Policy(str(properties.get("PolicyName", logical_id)), properties["PolicyDocument"])
-        for policy, (_, properties) in zip(managed.values(), self.of("AWS::IAM::ManagedPolicy"), strict=True):
-            if role in properties.get("Roles", ()):
-                yield policy
-
-    def resource_policies(self) -> dict[str, Policy]:
-        found = {}
-        for logical_id, properties in self.of("AWS::S3::BucketPolicy"):
-            found[f"{self.arn}:s3:::{properties['Bucket']}"] = Policy(logical_id, properties["PolicyDocument"])
-        for logical_id, properties in self.of("AWS::KMS::Key"):
-            arn = self.arns.get(logical_id, f"{self.arn}:kms:{self.region}:{self.account_id}:key/{logical_id}")
-            found[arn] = Policy(logical_id, properties["KeyPolicy"])
-        for logical_id, properties in self.of("AWS::SNS::TopicPolicy"):
-            found |= {str(arn): Policy(logical_id, properties["PolicyDocument"]) for arn in properties["Topics"]}
-        for logical_id, properties in self.of("AWS::SQS::QueuePolicy"):
-            names = [str(queue).rpartition("/")[2] for queue in properties["Queues"]]
-            found |= {
-                f"{self.arn}:sqs:{self.region}:{self.account_id}:{name}": Policy(
-                    logical_id, properties["PolicyDocument"]
-                )
-                for name in names
-            }
-        for logical_id, properties in self.of("AWS::ECR::Repository"):
-            if "RepositoryPolicyText" in properties:
-                name = str(properties.get("RepositoryName", logical_id)).lower()
-                arn = f"{self.arn}:ecr:{self.region}:{self.account_id}:repository/{name}"
-                found[arn] = Policy(logical_id, properties["RepositoryPolicyText"])
-        return found
-
-
-def _named(managed: Mapping[str, Policy], arn: str, where: str) -> Policy:
-    if arn not in managed:
-        raise InputError(
-            f"the policy {arn} is not in the template",
-            where=where,
-            cure="Write it into the template: nothing is fetched",
-        )
-    return managed[arn]
 
 
 def _digest(access: Access) -> str:

@@ -62,10 +62,14 @@ class Condition:
         return len(values) == 1 and self._fits(values[0], lookup)
 
     def _fits(self, value: str, lookup: Lookup) -> bool:
-        if not self.negated:
-            return any(test(value, lookup) for test in self.tests)
-        # "is False": an unresolved variable or a value of the wrong kind fulfils no negated operator either.
-        return all(test(value, lookup) is False for test in self.tests)
+        for test in self.tests:
+            fits = test(value, lookup)
+            if fits and not self.negated:
+                return True
+            # "is not False": an unresolved variable or a value of the wrong kind fulfils no negated operator either.
+            if fits is not False and self.negated:
+                return False
+        return self.negated
 
 
 def compile_conditions(block: Mapping[str, Any], *, variables: bool, where: str) -> tuple[Condition, ...]:

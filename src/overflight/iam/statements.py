@@ -80,7 +80,7 @@ class Principals:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One compiled statement."""
+    """One compiled statement; ``resources`` is None where it is about every resource."""
 
     sid: str
     deny: bool
@@ -94,16 +94,25 @@ class Statement:
 
     def applies(self, resource: str, lookup: Lookup) -> bool:
         """Whether resource and conditions fit; the action has been looked up, the principal is asked for apart."""
-        return self.fits(resource, lookup) and all(condition.holds(lookup) for condition in self.conditions)
+        # Loops instead of any() and all(): this is the inner loop of every decision.
+        if not self.fits(resource, lookup):
+            return False
+        for condition in self.conditions:  # noqa: SIM110
+            if not condition.holds(lookup):
+                return False
+        return True
 
     def fits(self, resource: str, lookup: Lookup) -> bool:
         """Whether the statement is about the resource."""
         if self.resources is None:
             return True
-        results = [one.matches(resource, lookup) for one in self.resources]
-        if not self.not_resource:
-            return any(results)
-        return all(result is False for result in results)  # an unresolved variable matches nothing here either
+        for one in self.resources:
+            matches = one.matches(resource, lookup)
+            if matches and not self.not_resource:
+                return True
+            if matches is not False and self.not_resource:  # an unresolved variable matches nothing here either
+                return False
+        return self.not_resource
 
     def reach(self, caller: Caller) -> Reach:
         """How the statement of a resource policy names the caller; "" where it does not apply to it."""
@@ -167,7 +176,8 @@ def _statement(statement: Mapping[str, Any], *, variables: bool, where: str) -> 
     resources = None
     if "Resource" in statement or "NotResource" in statement:
         listed = texts(statement.get("Resource", statement.get("NotResource")))
-        resources = tuple(resource_template(one, variables=variables) for one in listed)
+        if "*" not in listed or "NotResource" in statement:
+            resources = tuple(resource_template(one, variables=variables) for one in listed)
     principals = statement.get("Principal", statement.get("NotPrincipal"))
     return Statement(
         sid=str(statement.get("Sid", "")),
