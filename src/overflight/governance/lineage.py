@@ -9,6 +9,7 @@ there, one ``SourceUri`` is one artifact. It does not know where facts come from
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -150,10 +151,10 @@ class Graph:
 
     def faults(self) -> tuple[str, ...]:
         """What keeps it from being a lineage graph, one sentence each; empty when it is one."""
-        known = [entity.arn for entity in self.entities]
-        artifacts = [e.source_uri for e in self.entities if e.kind == "Artifact" and e.source_uri]
-        found = [f"{arn} is there twice" for arn in sorted({arn for arn in known if known.count(arn) > 1})]
-        found += [f"{uri} is two artifacts" for uri in sorted({uri for uri in artifacts if artifacts.count(uri) > 1})]
+        known = Counter(entity.arn for entity in self.entities)
+        artifacts = Counter(e.source_uri for e in self.entities if e.kind == "Artifact" and e.source_uri)
+        found = [f"{arn} is there twice" for arn, count in sorted(known.items()) if count > 1]
+        found += [f"{uri} is two artifacts" for uri, count in sorted(artifacts.items()) if count > 1]
         for edge in self.edges:
             loose = [end for end in (edge.source, edge.destination) if end not in self.by_arn]
             found += [f"an edge ends at {end}, which is not there" for end in loose]

@@ -178,7 +178,7 @@ def _group(part: str, flights: list[Entity]) -> Entity:
         first,
         name=f"{len(flights)} flights {_PART_WORDS.get(part, part)}".rstrip(),
         arn=f"{first.arn.rsplit('/', 1)[0]}/{digest}",
-        source_uri=first.source_uri.partition("#")[0],
+        source_uri=f"{first.source_uri.partition('#')[0]}#part={part}",
         properties={name: value for name, value in properties.items() if value},
     )
 
