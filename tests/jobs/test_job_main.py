@@ -33,7 +33,7 @@ def test_every_job_is_known_by_its_name(name):
 def test_other_arguments_are_refused_with_the_list_of_names(arguments, what):
     with pytest.raises(UsageError, match=what) as caught:
         job_name(arguments)
-    assert caught.value.cure == "Give one of: validate, prepare, train, evaluate"
+    assert caught.value.cure == "Give one of: validate, prepare, train, evaluate, deploy"
 
 
 def test_the_program_ends_with_the_exit_code_of_the_error(tmp_path):
@@ -41,7 +41,7 @@ def test_the_program_ends_with_the_exit_code_of_the_error(tmp_path):
         [PROGRAM, "tidy"], capture_output=True, text=True, check=False, env={"OVERFLIGHT_ML_ROOT": str(tmp_path)}
     )
     assert (done.returncode, done.stderr) == (2, "")
-    assert "tidy: no such job. Give one of: validate, prepare, train, evaluate" in done.stdout
+    assert "tidy: no such job. Give one of: validate, prepare, train, evaluate, deploy" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
