@@ -290,4 +290,5 @@ _SPECIAL: Mapping[str, Callable[[Asked], tuple[Need, ...]]] = {
     "logs": _logs,
     "events": _events,
     "sts": _sts,
+    "cloudtrail": lambda asked: (Need(f"cloudtrail:{asked.operation}", "*"),),
 }

@@ -13,7 +13,6 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -21,50 +20,13 @@ import sqlalchemy as sa
 
 from overflight.account.local import tables
 from overflight.account.local.store import Sealed, Store, Transaction, time_text
+from overflight.account.trail_entry import Entry
 from overflight.files import canonical_json, sha256_bytes
 
 GENESIS = "0" * 64
-_LATER = ("details", "event_id")  # columns since schema 2: sealed only where they hold something
+LATER = ("details", "event_id")  # columns since schema 2: sealed only where they hold something
 _LONGEST_TEXT = 16 * 1024  # characters; longer texts are recorded by digest
 _SECRET = re.compile(r"secret|passw|credential|private_?key|session_?token|api_?key|access_?key|customer_?key", re.I)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One call in the trail.
-
-    Attributes:
-        sequence: 1, 2, 3 ... without gaps.
-        time: Aware, UTC.
-        caller: ARN.
-        service: botocore's name, for example ``sagemaker``.
-        operation: For example ``CreateModelPackage``.
-        read_only: Whether the operation cannot change anything.
-        request_id: The one in the response's metadata.
-        parameters: What was asked, without bodies and secrets.
-        error: AWS error code, or "" when it was done.
-        message: The error's message, or "".
-        prev_hash: Hash of the entry before, 64 hex digits; zeros for the first.
-        hash: SHA-256 over the canonical JSON of all fields but itself; ``details`` and ``event_id`` only when they are
-            not empty, so that entries from before these fields existed keep their hashes.
-        details: Who and why beyond the call: role, user, host, process, decision, run; empty in old entries.
-        event_id: UUID of version 7 (RFC 9562), made from the account's clock; "" in old entries.
-    """
-
-    sequence: int
-    time: datetime
-    caller: str
-    service: str
-    operation: str
-    read_only: bool
-    request_id: str
-    parameters: dict[str, Any]
-    error: str
-    message: str
-    prev_hash: str
-    hash: str
-    details: dict[str, Any] = field(default_factory=dict)
-    event_id: str = ""
 
 
 def append(
@@ -110,16 +72,21 @@ def append(
     return cast("int", row["sequence"])
 
 
-def stream(store: Store, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
-    """All entries of a time (both ends included), oldest first, read in pages: writers are never kept waiting."""
-    after = 0
+def stream(
+    store: Store, *, since: datetime | None = None, until: datetime | None = None, newest_first: bool = False
+) -> Iterator[Entry]:
+    """All entries of a time (both ends included), read in pages: writers are never kept waiting."""
+    after, before = 0, None
     while True:
         with store.read() as transaction:
-            page = entries(transaction, after=after, since=since, until=until)
+            page = entries(transaction, after=after, before=before, since=since, until=until, newest_first=newest_first)
         yield from page
         if not page:
             return
-        after = page[-1].sequence
+        if newest_first:
+            before = page[-1].sequence
+        else:
+            after = page[-1].sequence
 
 
 def entries(
@@ -127,12 +94,16 @@ def entries(
     *,
     after: int = 0,
     limit: int = 1000,
+    before: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    newest_first: bool = False,
 ) -> list[Entry]:
-    """Entries with a sequence number above ``after``, oldest first."""
+    """Entries with a sequence number above ``after`` and below ``before``, oldest first unless told otherwise."""
     table = tables.trail
-    found = sa.select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(limit)
+    found = sa.select(table).where(table.c.sequence > after).limit(limit)
+    found = found.order_by(table.c.sequence.desc() if newest_first else table.c.sequence)
+    found = found if before is None else found.where(table.c.sequence < before)
     found = found if since is None else found.where(table.c.time >= time_text(since))
     found = found if until is None else found.where(table.c.time <= time_text(until))
     return [
@@ -182,7 +153,7 @@ def _plain(value: Any) -> Any:
 
 def seal(row: Mapping[str, Any]) -> str:
     """Hash of an entry: over the canonical JSON of its columns, without the hash and without empty later columns."""
-    sealed = {key: value for key, value in row.items() if key != "hash" and (value or key not in _LATER)}
+    sealed = {key: value for key, value in row.items() if key != "hash" and (value or key not in LATER)}
     return hashlib.sha256(canonical_json(sealed).encode()).hexdigest()
 
 

@@ -1,0 +1,286 @@
+"""What people ask a trail: who did what, who approved a model on which evidence, what changed in access.
+
+Pure functions over entries, oldest first, whichever account they come from. Reads nothing and knows no terminal.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from overflight.account.trail_entry import Entry, role_and_user
+from overflight.errors import UsageError
+
+_SPAN = re.compile(r"^(\d+)([mhdw])$")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DECISIONS = ("Approved", "Rejected")
+_EVIDENCE = {
+    "approval_artefact_sha256": "artefact_sha256",
+    "approval_survey": "survey",
+    "approval_metrics_sha256": "metrics_sha256",
+}
+ACCESS_CHANGED = ("overflight", "AccessChanged")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which entries are asked for; an empty field asks for all.
+
+    Attributes:
+        user: Name of the person, exact.
+        role: Short name of the role, exact.
+        action: Pattern such as ``sagemaker:Update*``, any case.
+        resource: Part of the resource's name or ARN, or of any parameter that names one.
+        run: Id of a pipeline execution, or its beginning.
+        denied: Only what was not allowed.
+        since: Aware; the moment itself included.
+        until: Aware; the moment itself included.
+    """
+
+    user: str = ""
+    role: str = ""
+    action: str = ""
+    resource: str = ""
+    run: str = ""
+    denied: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def fits(self, entry: Entry) -> bool:
+        """Whether the entry is asked for."""
+        return (
+            (not self.user or self.user == entry.user)
+            and (not self.role or self.role == entry.role)
+            and (not self.denied or entry.denied)
+            and (self.since is None or entry.time >= self.since)
+            and (self.until is None or entry.time <= self.until)
+            and (not self.action or _action_fits(self.action, entry))
+            and (not self.resource or self.resource in _names(entry))
+            and (not self.run or _run(entry).startswith(self.run) or self.run in _names(entry))
+        )
+
+
+def moment(text: str, *, now: datetime) -> datetime:
+    """``2d``, ``12h`` (before now) or a date or time in ISO 8601 as an aware moment; without a zone it is UTC.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    span = _SPAN.match(text)
+    try:
+        if span:
+            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        given = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            "is no time", where=text, cure="Give a span (30m, 12h, 2d, 1w) or a date (2026-03-01, 2026-03-01T12:00)"
+        ) from error
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def rows(entries: Iterable[Entry], wanted: Filter) -> Iterator[dict[str, Any]]:
+    """One plain row for each entry that is asked for."""
+    for entry in entries:
+        if wanted.fits(entry):
+            yield row(entry)
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """What people look at first: number, time, who, what, on what, outcome and the statement behind it."""
+    return {
+        "sequence": entry.sequence,
+        "time": entry.time,
+        "user": entry.user,
+        "role": entry.role,
+        "action": entry.action,
+        "resource": resource(entry),
+        "outcome": outcome(entry),
+        "statement": statement(entry),
+        "run": _run(entry),
+        "read_only": entry.read_only,
+        "event_id": entry.event_id,
+        "request_id": entry.request_id,
+        "message": entry.message,
+    }
+
+
+def outcome(entry: Entry) -> str:
+    """``done``, ``denied`` or the error's code."""
+    return "denied" if entry.denied else entry.error or "done"
+
+
+def statement(entry: Entry) -> str:
+    """Layer, policy and statement that decided, for example ``identity overflight-approver/Decide``."""
+    decision = entry.decision
+    name = "/".join(str(decision[key]) for key in ("policy", "sid") if decision.get(key))
+    return " ".join(part for part in (str(decision.get("layer", "")), name) if part)
+
+
+def resource(entry: Entry) -> str:
+    """What it was done to: the decision's resource, else the parameter that names it."""
+    decided = str(entry.decision.get("resource", ""))
+    if decided and decided != "*":
+        return decided
+    parameters = entry.parameters
+    if "Bucket" in parameters or "BucketName" in parameters:
+        bucket = parameters.get("Bucket") or parameters.get("BucketName")
+        return f"s3://{bucket}/{parameters.get('Key') or parameters.get('Prefix') or ''}"
+    named = [
+        str(value) for key, value in parameters.items() if key.endswith(("Arn", "Name")) and isinstance(value, str)
+    ]
+    own = [value for value in named if ":role/" not in value]
+    return own[0] if own else decided
+
+
+def who_approved(entries: Iterable[Entry], package_arn: str) -> dict[str, Any]:
+    """Every decision about a model package, the one that holds, and refused attempts at one.
+
+    Args:
+        entries: The trail.
+        package_arn: ARN of the package; its account and region are not compared, its group and version are.
+    """
+    name = package_arn.rsplit(":", 1)[-1]
+    decisions, attempts, registered = [], [], None
+    for entry in entries:
+        if entry.service != "sagemaker" or entry.operation not in {"UpdateModelPackage", "CreateModelPackage"}:
+            continue
+        if entry.operation == "CreateModelPackage":
+            made = str(entry.parameters.get("ModelPackageArn", ""))
+            registered = row(entry) if made.endswith(f":{name}") and not entry.error else registered
+        elif not str(entry.parameters.get("ModelPackageArn", "")).endswith(f":{name}"):
+            continue
+        elif entry.error:
+            attempts.append(row(entry))
+        elif entry.parameters.get("ModelApprovalStatus") in _DECISIONS:
+            decisions.append(_decision(entry))
+    approvals = [number for number, one in enumerate(decisions) if one["decision"] == "Approved"]
+    last = approvals[-1] if approvals else None
+    return {
+        "package": name.removeprefix("model-package/"),
+        "holds": decisions[-1]["decision"] if decisions else "",
+        "approval": None if last is None else decisions[last],
+        "later": [] if last is None else decisions[last + 1 :],
+        "earlier": decisions if last is None else decisions[:last],
+        "refused": attempts,
+        "registered": registered,
+    }
+
+
+def people(approval: Mapping[str, Any] | None, *others: str) -> dict[str, Any]:
+    """Whether the persons of a model are different ones: the approver and the ARNs of registrant and trainer.
+
+    Sessions of pipelines carry the name of whoever started them or of the service itself; only names are compared.
+    """
+    approver = str(approval["user"]) if approval else ""
+    named = {"approver": approver} | {
+        deed: role_and_user(arn)[1] for deed, arn in zip(("registrant", "trainer"), others, strict=False) if arn
+    }
+    same = sorted(deed for deed, name in named.items() if deed != "approver" and name and name == approver)
+    count = len({name for name in named.values() if name})
+    verdict = f"one person in several roles: {approver} is also {' and '.join(same)}" if same else f"{count} persons"
+    return {**named, "verdict": verdict if approver else "not approved"}
+
+
+def activity(entries: Iterable[Entry], user: str) -> dict[str, Any]:
+    """What a person did by day and session (role, machine, process): reads counted, changes and denials listed."""
+    days: dict[str, dict[tuple[str, str, str], dict[str, Any]]] = {}
+    for entry in entries:
+        if entry.user != user:
+            continue
+        key = (entry.role, str(entry.details.get("host", "")), str(entry.details.get("pid", "")))
+        sessions = days.setdefault(entry.time.astimezone(UTC).date().isoformat(), {})
+        if key not in sessions:
+            named = dict(zip(("role", "host", "process"), key, strict=True))
+            sessions[key] = {
+                **named,
+                "first": entry.time,
+                "last": entry.time,
+                "reads": Counter(),
+                "changes": [],
+                "denied": [],
+            }
+        session = sessions[key]
+        session["last"] = max(session["last"], entry.time)
+        if entry.denied:
+            session["denied"].append(row(entry))
+        elif entry.read_only:
+            session["reads"][entry.action] += 1
+        else:
+            session["changes"].append(row(entry))
+    every = [session for sessions in days.values() for session in sessions.values()]
+    return {
+        "user": user,
+        "days": [
+            {"day": day, "sessions": [_counted(one) for one in sessions.values()]} for day, sessions in days.items()
+        ],
+        "reads": sum(sum(session["reads"].values()) for session in every),
+        "changes": sum(len(session["changes"]) for session in every),
+        "denied": sum(len(session["denied"]) for session in every),
+    }
+
+
+def access_changes(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Every change of access that was recorded, with what was added, removed or changed for which role."""
+    return [
+        {
+            "sequence": entry.sequence,
+            "time": entry.time,
+            "user": entry.details.get("user", ""),
+            "host": entry.details.get("host", ""),
+            "old": entry.parameters.get("Old", ""),
+            "new": entry.parameters.get("New", ""),
+            "first": not entry.parameters.get("Old"),
+            "roles": entry.parameters.get("Roles", []),
+            "changes": entry.parameters.get("Changes", []),
+        }
+        for entry in entries
+        if (entry.service, entry.operation) == ACCESS_CHANGED
+    ]
+
+
+def _decision(entry: Entry) -> dict[str, Any]:
+    parameters = entry.parameters
+    metadata = parameters.get("CustomerMetadataProperties") or {}
+    stage = parameters.get("ModelLifeCycle") or {}
+    return {
+        "decision": parameters["ModelApprovalStatus"],
+        "user": entry.user,
+        "role": entry.role,
+        "caller": entry.caller,
+        "time": entry.time,
+        "reason": parameters.get("ApprovalDescription", ""),
+        "stage": "/".join(str(stage[key]) for key in ("Stage", "StageStatus") if key in stage),
+        "approval_event": metadata.get("approval_event", ""),
+        "evidence": {name: metadata[key] for key, name in _EVIDENCE.items() if key in metadata},
+        "people": metadata.get("approval_people", ""),
+        "statement": statement(entry),
+        "sequence": entry.sequence,
+        "event_id": entry.event_id,
+        "request_id": entry.request_id,
+        "hash": entry.hash,
+    }
+
+
+def _counted(session: dict[str, Any]) -> dict[str, Any]:
+    return {**session, "reads": dict(session["reads"].most_common())}
+
+
+def _action_fits(pattern: str, entry: Entry) -> bool:
+    """The operation's own name or the action that was decided: policies call ListObjectsV2 ``s3:ListBucket``."""
+    wanted = pattern.lower() if ":" in pattern else f"*:{pattern.lower()}"
+    names = (entry.action, str(entry.decision.get("action", "")))
+    return any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names if name)
+
+
+def _names(entry: Entry) -> str:
+    return f"{resource(entry)} {json.dumps(entry.parameters, ensure_ascii=False, default=str)}"
+
+
+def _run(entry: Entry) -> str:
+    return str(entry.details.get("run", "")).rsplit("/", 1)[-1]
