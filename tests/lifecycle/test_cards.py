@@ -13,8 +13,11 @@ from overflight.account.local.job_records import PROCESSING, TRAINING, create_jo
 from overflight.cli.app import App
 from overflight.cli.model_card import card as command
 from overflight.errors import InputError, NotFoundError, UsageError
+from overflight.governance.model_card import make_card
+from overflight.governance.model_card_facts import Approval
+from overflight.governance.model_card_view import view_of
 from overflight.lifecycle.approvals import approve, reject
-from overflight.lifecycle.card_facts import card_for_decision
+from overflight.lifecycle.card_facts import card_for_decision, gather_facts
 from overflight.lifecycle.cards import load_facts, make_package_card, store_card, write_blank_facts, write_card
 from overflight.lifecycle.context import Context
 from overflight.settings import Settings
@@ -176,6 +179,16 @@ def test_the_status_follows_approval_and_its_expiry(auditor, approver, whole, st
     assert "artefact is not the one approved" in later.facts.approval.reasons[0]
 
 
+def test_a_card_that_was_born_approved_counts_for_nothing_and_is_told(auditor, whole, stated):
+    """No policy can look into the card of a package that is registered: this is why nothing reads its status."""
+    package = auditor.client("sagemaker").describe_model_package(ModelPackageName=whole.arn)
+    package["ModelCard"] = {"ModelCardContent": "{}", "ModelCardStatus": "Approved"}
+    facts = gather_facts(auditor, package, approval=Approval("PendingManualApproval"))
+    card = make_card(facts, stated)
+    assert card.status == "PendingReview"
+    assert "card in the registry says Approved" in " ".join(view_of(card).remarks)
+
+
 def test_a_rejected_package_has_an_archived_card(auditor, approver, whole, stated):
     reject(approver, whole.arn, reason="blue squares are missed")
     assert make_package_card(auditor, whole.arn, stated=stated).status == "Archived"
@@ -197,7 +210,11 @@ def test_the_registry_takes_the_card_and_an_archived_one_is_left_alone(approver,
     card = card_for_decision(approver, whole.arn, verdict="reject")
     sagemaker = approver.client("sagemaker")
     sagemaker.update_model_package(
-        ModelPackageArn=whole.arn, ModelApprovalStatus="Rejected", ApprovalDescription=REASON, ModelCard=card
+        ModelPackageArn=whole.arn,
+        ModelApprovalStatus="Rejected",
+        ApprovalDescription=REASON,
+        CustomerMetadataProperties={"approval_event": "event-1"},
+        ModelCard=card,
     )
     assert sagemaker.describe_model_package(ModelPackageName=whole.arn)["ModelCard"] == card
     assert card_for_decision(approver, whole.arn, verdict="approve") is None

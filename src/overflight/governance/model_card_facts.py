@@ -127,6 +127,7 @@ class CardFacts:
         trained_photos: Metadata of the photographs of training and validation.
         test_photos: Metadata of the held-out photographs.
         gate: Accuracy that was asked for, None where it is not known.
+        registry_status: Status of the card that the registry keeps; told where it differs, and never believed.
         absent: Documents that could not be had, by name with the reason.
     """
 
@@ -150,6 +151,7 @@ class CardFacts:
     trained_photos: PhotoFacts | None = None
     test_photos: PhotoFacts | None = None
     gate: float | None = None
+    registry_status: str = ""
     absent: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -145,6 +145,8 @@ def _remarks(card: Card) -> tuple[str, ...]:
         said.append(f"The package is marked as approved, but the approval does not hold: {reasons}.")
     if card.status == "Archived":
         said.append("This version was rejected or its approval was taken back: do not use it.")
+    if card.facts.registry_status == "Approved" and card.status != "Approved":
+        said.append("The card in the registry says Approved. That does not count: only a valid approval does.")
     if card.missing and card.status != "Archived":
         said.append(f"Not complete: {_missing(card)}.")
     if card.status == "PendingReview":

@@ -59,6 +59,7 @@ def gather_facts(context: Context, package: Mapping[str, Any], *, approval: Appr
         image=package["InferenceSpecification"]["Containers"][0].get("Image", ""),
         artefact=artefact_address(package),
         gate=_number(kept.get("min_map50")),
+        registry_status=package.get("ModelCard", {}).get("ModelCardStatus", ""),
     )
     evaluation = reader.content("evaluation.json", metrics_address(package))
     survey = kept.get("survey_uri", "")
