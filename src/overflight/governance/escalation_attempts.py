@@ -1,0 +1,311 @@
+"""What an attacker can do with one role: each step tried with every value that the policies themselves mention.
+
+Asks the policy evaluator; knows nothing of chains. An attacker chooses names, tags, container, machine and whatever
+else the request carries; not who is asking, what tags a thing already has, or what a service says about itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from overflight.governance.escalation_paths import (
+    ATTACKER,
+    STRANGER,
+    VICTIM,
+    Catalogue,
+    Step,
+    principal_of,
+)
+from overflight.iam.access import USER_TAG, Access, Role, trusts_service
+from overflight.iam.actions import condition_keys, find
+from overflight.iam.conditions import texts
+from overflight.iam.core import ContextValue, Policy, PolicySet, Request
+from overflight.iam.evaluate import evaluate
+from overflight.iam.patterns import action_pattern
+
+_NOT_CHOSEN = re.compile(
+    r"aws:(principal|resource|source|multifactorauth|securetransport|userid|requestedregion|tagkeys|viaaws|called)"
+    r"|sagemaker:(current|taggingaction|resourcetag)|kms:viaservice|iam:(passedtoservice|associatedresourcearn)"
+)
+"""Beginnings of condition keys that the attacker does not choose, or that follow from what was chosen."""
+
+_ENV_TAG = "aws:requesttag/env"
+_VALUES_OF_A_CONDITION = 2
+_MAY_ASSUME = Policy(
+    "may assume anything",
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]},
+)
+_TYPE_PART = re.compile(r"\$\{([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Move:
+    """One allowed call of the attacker.
+
+    Attributes:
+        actor: Role it is made with; ``outside`` for somebody outside the account.
+        action: For example ``sagemaker:CreatePipeline``.
+        resource: ARN or ``*``.
+        context: Condition keys that were sent.
+        passes: Role that is handed over, or "".
+    """
+
+    actor: str
+    action: str
+    resource: str
+    context: Mapping[str, ContextValue] = field(default_factory=dict)
+    passes: str = ""
+
+    def describe(self) -> str:
+        """The call in words: who, which action, on what, with which keys, which role goes along."""
+        name = self.resource if self.resource == "*" else self.resource.split(":", 5)[-1]
+        sent = ", ".join(
+            f"{key} {value if isinstance(value, str) else ' '.join(value)}"
+            for key, value in self.context.items()
+            if key != "aws:tagkeys"
+        )
+        handed = f", handing over the role {self.passes}" if self.passes else ""
+        return f"{self.actor}: {self.action} on {name}{handed}{f' ({sent})' if sent else ''}"
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Steps tried on one account; every answer is remembered."""
+
+    access: Access
+    catalogue: Catalogue
+    _options: dict[tuple[str, str, Step], tuple[Move, ...]] = field(default_factory=dict)
+    _statements: dict[int, list[_Wanted]] = field(default_factory=dict)
+
+    def can(self, role: str, step: Step) -> Move | None:
+        """A call that does the step with this role, or None; a role that goes along is not looked at."""
+        return next((move for action in step.actions for move in self.options(role, action, step)), None)
+
+    def passing(self, role: str, step: Step, passed: str) -> Move | None:
+        """A call that does the step and lets a service run as ``passed``, or None."""
+        target = self.access.roles[passed]
+        for action in step.actions:
+            for move in self.options(role, action, step):
+                if self._handed(role, step, action, move.resource, target):
+                    return Move(role, action, move.resource, move.context, passed)
+        return None
+
+    def options(self, role: str, action: str, step: Step) -> tuple[Move, ...]:
+        """Allowed calls of one action of a step: one for each resource."""
+        key = (role, action, step)
+        if key not in self._options:
+            self._options[key] = tuple(self._allowed(role, action, step))
+        return self._options[key]
+
+    def assumes(self, role: str, target: str) -> Move | None:
+        """A session of ``role`` assumes ``target``."""
+        wanted = self.access.roles[target]
+        session = _session(self.access.roles[role])
+        for context in self._contexts([wanted.trust], "sts:AssumeRole", {"sts:rolesessionname": ATTACKER}):
+            sent = {**context, "aws:multifactorauthpresent": "true"}
+            if self.access.decide(role, "sts:AssumeRole", wanted.arn, sent, session=session).allowed:
+                return Move(role, "sts:AssumeRole", wanted.arn, context)
+        return None
+
+    def person_assumes(self, persona: str, target: str) -> Move | None:
+        """The person who is meant to be ``persona`` assumes another role, with a policy that lets them try."""
+        return self._person(persona, target, "sts:AssumeRole", {"sts:rolesessionname": ATTACKER})
+
+    def takes_a_name(self, persona: str) -> Move | None:
+        """The person behind ``persona`` gives the session another person's name."""
+        tag = {f"aws:requesttag/{USER_TAG}": VICTIM, "aws:tagkeys": [USER_TAG]}
+        return (
+            self._person(persona, persona, "sts:AssumeRole", {"sts:rolesessionname": VICTIM})
+            or self._person(persona, persona, "sts:TagSession", {"sts:rolesessionname": ATTACKER, **tag})
+            or self._person(persona, persona, "sts:SetSourceIdentity", {"sts:sourceidentity": VICTIM})
+        )
+
+    def outsider_assumes(self, target: str) -> Move | None:
+        """Somebody of another account assumes ``target``, themselves or by a service that does not say for whom."""
+        wanted = self.access.roles[target]
+        partition = wanted.arn.split(":")[1]
+        stranger = f"arn:{partition}:iam::{STRANGER}:role/stranger"
+        own = {
+            "aws:principaltag/overflight-role": target,
+            f"aws:principaltag/{USER_TAG}": ATTACKER,
+            "aws:multifactorauthpresent": "true",
+            "aws:principalaccount": STRANGER,
+        }
+        policies = PolicySet(identity=(_MAY_ASSUME,), resource=wanted.trust)
+        for context in self._contexts([wanted.trust], "sts:AssumeRole", {"sts:rolesessionname": ATTACKER}):
+            request = Request(stranger, "sts:AssumeRole", wanted.arn, {**context, **own}, self.access.account_id)
+            if evaluate(request, policies).allowed:
+                return Move("outside", "sts:AssumeRole", wanted.arn, context)
+        for service in sorted(_services(wanted.trust)):
+            source = f"arn:{partition}:{service.partition('.')[0]}:{self.access.region}:{STRANGER}:x/x"
+            said = {"aws:SourceAccount": STRANGER, "aws:SourceArn": source}
+            if trusts_service(wanted, service, said).allowed:
+                return Move("outside", "sts:AssumeRole", wanted.arn, {"service": service, **said})
+        return None
+
+    def _person(self, persona: str, target: str, action: str, fixed: Mapping[str, ContextValue]) -> Move | None:
+        wanted = self.access.roles[target]
+        person = f"arn:{wanted.arn.split(':')[1]}:iam::{self.access.account_id}:user/{ATTACKER}"
+        own = {
+            "aws:principaltag/overflight-role": persona,
+            f"aws:principaltag/{USER_TAG}": ATTACKER,
+            "aws:multifactorauthpresent": "true",
+        }
+        policies = PolicySet(identity=(_MAY_ASSUME,), resource=wanted.trust)
+        for context in self._contexts([wanted.trust], action, fixed):
+            if evaluate(Request(person, action, wanted.arn, {**context, **own}), policies).allowed:
+                return Move(persona, action, wanted.arn, context)
+        return None
+
+    def _handed(self, role: str, step: Step, action: str, resource: str, target: Role) -> bool:
+        service = principal_of(action)
+        if step.pass_role and self.catalogue.unlisted.get(action, True):
+            sent = {"iam:PassedToService": service, "iam:AssociatedResourceArn": resource}
+            session = _session(self.access.roles[role])
+            if not self.access.decide(role, "iam:PassRole", target.arn, sent, session=session).allowed:
+                return False
+        made = resource if resource != "*" else f"arn:aws:{action.partition(':')[0]}:::x"
+        # A validation's own jobs and models are named by the service: the package itself does not run as the role.
+        sources = step.works_as if not step.pass_role and ":model-package" in resource else (made, *step.works_as)
+        account = {"aws:SourceAccount": self.access.account_id}
+        return any(trusts_service(target, service, {**account, "aws:SourceArn": one}).allowed for one in sources)
+
+    def _allowed(self, role: str, action: str, step: Step) -> Iterator[Move]:
+        asking = self.access.roles[role]
+        if not any(one.allow for policy in asking.policies for one in self._about(policy, action)) and not any(
+            one.allow for policy in self.access.resource_policies.values() for one in self._about(policy, action)
+        ):
+            return
+        session = _session(asking)
+        for resource in dict.fromkeys(step.at or self._resources(asking, action)):
+            limits = [*asking.policies, *([asking.boundary] if asking.boundary else [])]
+            policy = self.access.resource_policy(resource)
+            for context in self._contexts([*limits, *([policy] if policy else [])], action, step.fixed):
+                if self.access.decide(role, action, resource, context, session=session).allowed:
+                    yield Move(role, action, resource, context)
+                    break
+
+    def _resources(self, role: Role, action: str) -> list[str]:
+        """ARNs that fit the action: its types under the attacker's names, and what the role's own policies name."""
+        known = find(action)
+        if known is not None and not known.resource_types:
+            return ["*"]
+        types = known.resource_types.values() if known else ()
+        place = {"Partition": role.arn.split(":")[1], "Region": self.access.region, "Account": self.access.account_id}
+        arns = [_named(arn, name, place) for arn in types for name in self.catalogue.names]
+        for policy in role.policies:
+            for one in self._about(policy, action):
+                named = [_instance(arn) for arn in one.resources if "${" not in arn]
+                arns += [arn for arn in named if any(_of_type(kind).fullmatch(arn) for kind in types)]
+        return arns or ["*"]
+
+    def _contexts(
+        self, policies: Iterable[Policy], action: str, fixed: Mapping[str, ContextValue | None]
+    ) -> Iterator[dict[str, ContextValue]]:
+        """All combinations of what the policies mention for an action; what is missing altogether comes first."""
+        values: dict[str, list[str | None]] = {}
+        if _sends(action, _ENV_TAG):
+            values[_ENV_TAG] = [self.access.environment, "prod", None]
+        for policy in policies:
+            for one in self._about(policy, action):
+                for key, found in one.values.items():
+                    if key not in fixed and not _NOT_CHOSEN.match(key) and _sends(action, key):
+                        values.setdefault(key, [None, "x"]).extend(found)
+        chosen = {key: list(dict.fromkeys(found)) for key, found in values.items() if key not in fixed}
+        for combination in itertools.product(*chosen.values()):
+            sent = dict(zip(chosen, combination, strict=True)) | dict(fixed)
+            tags = [key.partition("/")[2] for key, value in sent.items() if key.startswith("aws:requesttag/") and value]
+            if tags and "aws:tagkeys" not in sent:
+                sent["aws:tagkeys"] = tags
+            yield {key: value for key, value in sent.items() if value is not None}
+
+    def _about(self, policy: Policy, action: str) -> list[_Wanted]:
+        if id(policy) not in self._statements:
+            statements = policy.document["Statement"]
+            listed = [statements] if isinstance(statements, Mapping) else statements
+            self._statements[id(policy)] = [_wanted(one) for one in listed]
+        return [
+            one for one in self._statements[id(policy)] if bool(one.actions.fullmatch(action.lower())) != one.not_action
+        ]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a statement says that an attacker can use: its resources, and values of its conditions by key."""
+
+    allow: bool
+    actions: re.Pattern[str]
+    not_action: bool
+    resources: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
+
+
+def _wanted(statement: Mapping[str, Any]) -> _Wanted:
+    values: dict[str, tuple[str, ...]] = {}
+    for operator, block in (statement.get("Condition") or {}).items():
+        for key, given in block.items():
+            name = operator.rpartition(":")[2].lower()
+            if name.startswith("null"):
+                found: tuple[str, ...] = ()
+            elif name.startswith("bool"):
+                found = ("true", "false")
+            else:
+                plain = [_instance(one) for one in texts(given) if "${" not in one]
+                found = tuple(plain[:_VALUES_OF_A_CONDITION])
+            values[key.lower()] = (*values.get(key.lower(), ()), *found)
+    return _Wanted(
+        allow=statement["Effect"] == "Allow",
+        actions=action_pattern(texts(statement.get("Action", statement.get("NotAction")))),
+        not_action="NotAction" in statement,
+        resources=tuple(texts(statement.get("Resource", ()))),
+        values=values,
+    )
+
+
+def _instance(pattern: str) -> str:
+    """Something that fits a pattern."""
+    return pattern.replace("*", "x").replace("?", "x")
+
+
+def _named(arn: str, name: str, place: Mapping[str, str]) -> str:
+    """ARN of a resource type with a name in all its parts."""
+    return _TYPE_PART.sub(lambda part: place.get(part.group(1), name), arn)
+
+
+@cache
+def _of_type(arn: str) -> re.Pattern[str]:
+    """Expression for the ARNs of a resource type."""
+    parts = _TYPE_PART.split(arn)  # text, name of a part, text, ...
+    return re.compile("[^:/]*".join(re.escape(text) for text in parts[::2]))
+
+
+def _sends(action: str, key: str) -> bool:
+    """Whether a request of the action can carry a condition key (lower case)."""
+    if (
+        find(action) is None
+        or key.startswith("sts:")
+        or (key.startswith("aws:") and not key.startswith("aws:requesttag/"))
+    ):
+        return True
+    return any(key.startswith(re.split(r"[$<]", one.lower())[0]) for one in condition_keys(action))
+
+
+def _session(role: Role) -> str:
+    # The sessions of services carry no person's name.
+    return ATTACKER if role.kind == "persona" else ""
+
+
+def _services(trust: Policy) -> set[str]:
+    statements = trust.document["Statement"]
+    listed = [statements] if isinstance(statements, Mapping) else statements
+    return {
+        service
+        for one in listed
+        if isinstance(one.get("Principal"), Mapping)
+        for service in texts(one["Principal"].get("Service", ()))
+    }
