@@ -173,6 +173,9 @@ def test_the_status_follows_approval_and_its_expiry(auditor, approver, whole, st
     card = make_package_card(auditor, whole.arn, stated=stated)
     assert (card.status, card.facts.approval.by, card.facts.approval.reason) == ("Approved", "approver/ben", REASON)
     assert card.facts.approval.event
+    kept = auditor.client("sagemaker").describe_model_package(ModelPackageName=whole.arn)["ModelCard"]
+    assert kept["ModelCardStatus"] == "Approved"
+    assert card.facts.approval.event in kept["ModelCardContent"]
     whole.put(whole.artefact_key, b"another model")
     later = make_package_card(auditor, whole.arn, stated=stated)
     assert later.status == "Draft"

@@ -17,6 +17,7 @@ from overflight.errors import JobError, RefusedError
 from overflight.governance import approvals as rules
 from overflight.governance.approvals import Evidence, FourEyes, Parties, Verdict
 from overflight.governance.evidence import gather, parties_of
+from overflight.lifecycle.card_facts import card_for_decision
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import list_endpoints
 from overflight.lifecycle.models import describe_package, package_facts
@@ -112,6 +113,8 @@ def _decide(context: Context, arn: str, verdict: Verdict, reason: str) -> dict[s
         request = rules.update_request(
             verdict, package_arn=arn, reason=text, event_id=event_id, evidence=evidence, parties=parties
         )
+        if card := card_for_decision(context, arn, verdict=verdict, reason=text, event=event_id):
+            request["ModelCard"] = card
         context.client("sagemaker").update_model_package(**request)
     return describe_package(context, arn) | {"event": event_id, "people": rules.people_text(parties)}
 
