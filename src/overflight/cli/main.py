@@ -15,6 +15,7 @@ import click
 
 from overflight import __version__, logs
 from overflight.cli import (
+    access,
     demo,
     endpoints,
     models,
@@ -52,6 +53,7 @@ def cli(context: click.Context, /, *, verbose: bool, **options: Any) -> None:
 
 for command in (
     demo.demo,
+    access.access,
     surveys.survey,
     pipelines.pipeline,
     pipelines.run,

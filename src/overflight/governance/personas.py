@@ -67,11 +67,20 @@ class Comparison:
         return self.aws and not self.ours
 
 
-@cache
 def personas() -> tuple[Persona, ...]:
     """AWS's personas."""
-    document: Any = yaml.safe_load(files("overflight.governance").joinpath("aws_personas.yaml").read_text("utf-8"))
-    return tuple(Persona.model_validate(one) for one in document["personas"])
+    return tuple(Persona.model_validate(one) for one in _document()["personas"])
+
+
+def comparison_source() -> str:
+    """Where the facts about AWS's personas come from."""
+    return str(_document()["source"])
+
+
+@cache
+def _document() -> dict[str, Any]:
+    text = files("overflight.governance").joinpath("aws_personas.yaml").read_text("utf-8")
+    return dict(yaml.safe_load(text))
 
 
 def compare(access: Access) -> list[Comparison]:

@@ -1,0 +1,219 @@
+"""Questions about access: may this role do that, why, the whole matrix, and what is wrong with the policies.
+
+Works on the identity template with the names of the context's account, or on a changed copy of the template before it
+goes anywhere; asks no AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overflight.errors import NotFoundError, UsageError
+from overflight.governance.activities import SESSION, Answer, answers, fill, names_of
+from overflight.governance.matrix import Cell, cells, counts
+from overflight.governance.matrix_page import write_csv, write_page
+from overflight.governance.personas import Comparison, compare
+from overflight.iam.access import Access, access_of, load_access
+from overflight.iam.actions import find
+from overflight.iam.core import Matched
+from overflight.iam.explain import Explanation, explain
+from overflight.iam.lint import lint_access
+from overflight.infra.templates import read_template, resolve
+from overflight.lifecycle.context import Context
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The access matrix of one account.
+
+    Attributes:
+        access: Roles and policies.
+        answers: Of all activities and roles.
+        cells: Of all actions and roles.
+    """
+
+    access: Access
+    answers: Sequence[Answer]
+    cells: Sequence[Cell]
+
+    @property
+    def differences(self) -> list[dict[str, str]]:
+        """Where policies and rules differ, activities first."""
+        found = [
+            {
+                "role": one.role,
+                "what": one.activity,
+                "policies": "allow" if one.allowed else "deny",
+                "rules": "allow" if one.expected else "deny",
+            }
+            for one in self.answers
+            if one.allowed != one.expected
+        ]
+        return found + [
+            {
+                "role": one.role,
+                "what": f"{one.action} on {one.resource} ({one.sent})",
+                "policies": "allow" if one.decision.allowed else "deny",
+                "rules": "allow" if one.expected else "deny",
+            }
+            for one in self.cells
+            if not one.as_expected
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``: the activities, the counts and the differences."""
+        activities: dict[str, dict[str, bool]] = {}
+        for one in self.answers:
+            activities.setdefault(one.activity, {})[one.role] = one.allowed
+        return {
+            "template": self.access.digest,
+            "decisions": len(self.answers) + len(self.cells),
+            "activities": activities,
+            "roles": [vars(one) for one in counts(self.cells)],
+            "differences": self.differences,
+        }
+
+
+def access_of_account(context: Context, template: Path | None = None) -> Access:
+    """Roles and policies of the context's account, from the package's template or a changed copy of it.
+
+    Raises:
+        UsageError: the file is not a template that can be resolved.
+        NotFoundError: there is no such file.
+    """
+    settings = context.names if context.is_local else context.settings
+    if template is None:
+        return load_access(
+            account_id=settings.account_number,
+            region=settings.region,
+            environment=settings.environment,
+            parameters=settings.identity_parameters,
+        )
+    if not template.is_file():
+        raise NotFoundError("there is no such file", where=str(template), cure="Give --template a CloudFormation file")
+    document = read_template(template.read_text("utf-8"), where=str(template))
+    resolved = resolve(
+        document,
+        name=template.name,
+        parameters={"Environment": settings.environment, **settings.identity_parameters},
+        account_id=settings.account_number,
+        region=settings.region,
+    )
+    return access_of(resolved)
+
+
+def explain_request(
+    access: Access, role: str, action: str, resource: str, sent: Mapping[str, str | list[str]], *, user: str = SESSION
+) -> Explanation:
+    """The decision on one request with everything that was looked at.
+
+    Args:
+        access: Roles and policies.
+        role: Short name.
+        action: For example ``sagemaker:CreateEndpoint``.
+        resource: ARN, ``*``, or the end of an ARN with names in braces as in ``activities.yaml``
+            (``{sm}:endpoint/{prod}-x``).
+        sent: Condition keys of the request.
+        user: The person.
+
+    Raises:
+        UsageError: there is no such role or action.
+    """
+    if role not in access.roles:
+        raise UsageError("there is no such role", where=role, cure=f"Roles: {', '.join(access.roles)}")
+    if find(action) is None:
+        raise UsageError(
+            "AWS has no such action, or it is of a service that is not used here",
+            where=action,
+            cure="Write it as service:Action, for example sagemaker:CreateEndpoint",
+        )
+    return explain(*access.request(role, action, names_filled(access, resource), sent, session=user))
+
+
+def names_filled(access: Access, resource: str) -> str:
+    """``resource`` with the names in braces filled in.
+
+    Raises:
+        UsageError: a name is not known, or it is no ARN.
+    """
+    try:
+        arn = str(fill(resource, names_of(access)))
+    except (KeyError, ValueError, IndexError) as error:
+        known = ", ".join(f"{{{name}}}" for name in names_of(access))
+        raise UsageError("the names in braces are not known", where=resource, cure=f"Known: {known}") from error
+    if arn != "*" and not arn.startswith("arn:"):
+        raise UsageError(
+            "is neither an ARN nor *", where=resource, cure="For example {sm}:endpoint/{prod}-cars, or the whole ARN"
+        )
+    return arn
+
+
+def in_words(explanation: Explanation, role: str) -> str:
+    """The decision in one sentence."""
+    decision = explanation.decision
+    if decision.allowed:
+        grants = [one for one in decision.matched if one.layer == decision.layer]
+        return f"{role} may: {_named(grants)} allows it" if grants else f"{role} may"
+    if decision.outcome == "explicit-deny":
+        return f"{role} may not: {_named(decision.matched)} denies it"
+    missing = {
+        "identity": "no policy of the role allows it",
+        "boundary": "the boundary does not allow it",
+        "session": "the session's policy does not allow it",
+        "organisation": "the organisation does not allow it",
+        "resource": "the resource's own policy does not let the role in",
+    }
+    return f"{role} may not: {missing[decision.layer]}"
+
+
+def able_roles(access: Access, action: str, resource: str, sent: Mapping[str, str | list[str]]) -> list[str]:
+    """Roles that the same request is allowed to."""
+    return [key for key in access.roles if access.decide(key, action, resource, sent, session=SESSION).allowed]
+
+
+def build_matrix(access: Access) -> Matrix:
+    """Decide every cell."""
+    return Matrix(access=access, answers=answers(access), cells=list(cells(access)))
+
+
+def write_matrix(context: Context, matrix: Matrix, *, html: Path | None, csv: Path | None) -> None:
+    """Write the page and the table of all decisions."""
+    if html is not None:
+        write_page(
+            html,
+            matrix.access,
+            answers=matrix.answers,
+            cells=matrix.cells,
+            compared=compare(matrix.access),
+            made=f"{context.clock():%Y-%m-%d %H:%M} UTC",
+        )
+    if csv is not None:
+        write_csv(csv, matrix.cells)
+
+
+def compare_with_aws(access: Access) -> list[Comparison]:
+    """Activities that AWS's own personas may do and ours may not."""
+    return [one for one in compare(access) if one.stricter]
+
+
+def lint(access: Access) -> list[dict[str, str]]:
+    """What is wrong with the shapes of the policies, worst first."""
+    found = [
+        {
+            "severity": one.severity,
+            "rule": one.rule,
+            "where": " ".join(part for part in (one.policy, one.sid) if part),
+            "what": one.what,
+            "cure": one.cure,
+        }
+        for one in lint_access(access)
+    ]
+    return sorted(found, key=lambda one: one["severity"] != "error")
+
+
+def _named(matched: Sequence[Matched]) -> str:
+    one = matched[0]
+    return f"{one.sid or 'a statement'} of {one.policy}"
