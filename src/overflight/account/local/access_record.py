@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from overflight.account.local import trail
-from overflight.account.local.store import ResourceExists
+from overflight.account.local.store import Transaction
 from overflight.files import canonical_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,17 @@ KIND, _CURRENT = "access-snapshot", "current"
 SERVICE, OPERATION = "overflight", "AccessChanged"
 
 
+def note_access(transaction: Transaction, account: LocalAccount, *, user: str) -> None:
+    """Record the access that the account's authoriser has begun to decide by, once in a process, with the call at hand.
+
+    It is loaded lazily, in the middle of a call, so this is the first moment at which it can be written.
+    """
+    newly_loaded = getattr(account.authoriser, "newly_loaded", None)
+    access = None if newly_loaded is None else newly_loaded()
+    if access is not None:
+        _record(transaction, account, access, user=user)
+
+
 def record_access(account: LocalAccount, access: Access, *, user: str = "") -> bool:
     """Record the access that holds from now on, unless it is recorded; costs one read when nothing changed.
 
@@ -32,7 +43,7 @@ def record_access(account: LocalAccount, access: Access, *, user: str = "") -> b
     Args:
         account: The account.
         access: Roles and policies of the resolved template.
-        user: Who opened the account, if known.
+        user: Whose call it was recorded with, if known.
 
     Returns:
         Whether something had changed.
@@ -41,33 +52,35 @@ def record_access(account: LocalAccount, access: Access, *, user: str = "") -> b
         known = transaction.get(KIND, _CURRENT)
     if known is not None and known.status == access.digest:
         return False
-    document = access_document(access)
     with account.store.write() as transaction:
-        known = transaction.get(KIND, _CURRENT)  # another process may have been here meanwhile
-        old = "" if known is None else known.status
-        if old == access.digest:
-            return False
-        before = None if known is None else transaction.get(KIND, old)
-        changes = [] if before is None else difference(before.body, document)
-        try:
-            transaction.insert(KIND, access.digest, body=document, status="Kept")
-        except ResourceExists:
-            transaction.put(KIND, access.digest, body=document)  # access went back to what it was before
-        if known is None:
-            transaction.insert(KIND, _CURRENT, body={}, status=access.digest)
-        else:
-            transaction.put(KIND, _CURRENT, status=access.digest)
-        trail.append(
-            transaction,
-            time=account.clock(),
-            caller=account.arn("iam", "root"),
-            service=SERVICE,
-            operation=OPERATION,
-            read_only=False,
-            request_id="",
-            parameters={"Old": old, "New": access.digest, "Roles": sorted(access.roles), "Changes": changes},
-            details={"user": user, "host": socket.gethostname(), "pid": os.getpid()},
-        )
+        return _record(transaction, account, access, user=user)
+
+
+def _record(transaction: Transaction, account: LocalAccount, access: Access, *, user: str) -> bool:
+    known = transaction.get(KIND, _CURRENT)
+    old = "" if known is None else known.status
+    if old == access.digest:
+        return False
+    document = access_document(access)
+    before = None if known is None else transaction.get(KIND, old)
+    changes = [] if before is None else difference(before.body, document)
+    if transaction.get(KIND, access.digest) is None:  # else access went back to what it was before
+        transaction.insert(KIND, access.digest, body=document, status="Kept")
+    if known is None:
+        transaction.insert(KIND, _CURRENT, body={}, status=access.digest)
+    else:
+        transaction.put(KIND, _CURRENT, status=access.digest)
+    trail.append(
+        transaction,
+        time=account.clock(),
+        caller=account.arn("iam", "root"),
+        service=SERVICE,
+        operation=OPERATION,
+        read_only=False,
+        request_id="",
+        parameters={"Old": old, "New": access.digest, "Roles": sorted(access.roles), "Changes": changes},
+        details={"user": user, "host": socket.gethostname(), "pid": os.getpid()},
+    )
     return True
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overflight.account.local import events, trail
+from overflight.account.local.access_record import note_access
 from overflight.account.local.store import Transaction
 from overflight.errors import NotImplementedInLocalAccountError
 
@@ -283,6 +284,7 @@ def require_role(call: Call, role_arn: str, source_arn: str) -> None:
 def record(transaction: Transaction, call: Call, *, read_only: bool, error: str = "", message: str = "") -> None:
     """Write the call into the trail, and publish its events unless it failed."""
     now = call.account.clock()
+    note_access(transaction, call.account, user=call.caller.user)
     details = {"role": call.caller.role, "user": call.caller.user, "host": _host(), "pid": os.getpid()}
     if call.decision is not None:
         details["decision"] = dict(call.decision.record)
