@@ -192,6 +192,21 @@ class TestLimits:
         known = replace(facts().trained_photos, **changes)
         assert rule in {limit.id for limit in limits(facts(trained_photos=known))}
 
+    @pytest.mark.parametrize(
+        ("field", "path", "value"),
+        [
+            pytest.param("evaluation", "slices/class/bus/boxes", 30, id="30 objects tested"),
+            pytest.param("evaluation", "photos", 20, id="20 photographs"),
+            pytest.param("evaluation", "metrics/map50/low", 0.6, id="interval of 0.19"),
+            pytest.param("evaluation", "slices/flight/f-7/low", 0.51, id="interval of a slice of 0.29"),
+            pytest.param("dataset", "split_by", "ground", id="split by ground"),
+            pytest.param("baseline", "class_balance", [{"name": "bus", "boxes": 50}], id="50 objects to learn from"),
+        ],
+    )
+    def test_what_is_just_enough_is_no_limit(self, field, path, value):
+        enough = facts(**{field: changed(getattr(facts(), field), path, value)})
+        assert [limit.id for limit in limits(enough)] == ["gsd"]
+
     def test_held_out_photographs_from_other_heights_are_said(self):
         other = replace(facts().test_photos, gsd_cm=(1.5, 2.0, 6.0))
         assert "gsd-outside" in {limit.id for limit in limits(facts(test_photos=other))}

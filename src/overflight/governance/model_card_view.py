@@ -237,6 +237,7 @@ def _separation(facts: CardFacts) -> tuple[tuple[str, str], ...]:
         said = f"{leak['leaking']} of {leak['photos']['b']} held-out photographs share something with training"
         said += f" ({leak['score']:.1%})"
     gate = UNKNOWN if facts.gate is None else f"mAP at IoU 0.50 of at least {facts.gate:g}"
+    gate = "no accuracy was asked for" if facts.gate == 0 else gate
     return (
         ("Separated from training by", str(facts.dataset.get("split_by", UNKNOWN))),
         ("Leaks", said),
