@@ -47,7 +47,14 @@ def test_the_summary_is_json_with_everything_promised(summary):
     assert low <= again["map50"] <= high
     assert again["package_arn"].startswith("arn:aws:sagemaker:")
     assert again["endpoint"]["url"].startswith("http://127.0.0.1:")
-    assert set(again["seconds"]) == {"Survey", "Train, evaluate, register", "Approve", "Deploy", "Predict"}
+    assert set(again["seconds"]) == {
+        "Survey",
+        "Train, evaluate, register",
+        "Self-approval",
+        "Approve",
+        "Deploy",
+        "Predict",
+    }
     assert len(again["next"]) == 3
 
 
@@ -80,6 +87,13 @@ def test_whoever_trained_may_not_approve(context, summary):
     with pytest.raises(RefusedError, match="trained it"):
         approve(context.acting_as("data-scientist"), summary["package_arn"], reason="mine is always good")
     approve(context.acting_as("approver"), summary["package_arn"], reason="it is fine after all")
+
+
+def test_the_self_approval_was_refused_by_the_account_and_is_in_the_trail(context, summary):
+    refusal = summary["self_approval"]
+    assert (refusal["by"], refusal["action"]) == ("account", "sagemaker:UpdateModelPackage")
+    assert refusal["statement"] == "OnlyApproverDecides"
+    assert summary["approval"]["people"].endswith("one person in several roles")
 
 
 def test_mlflow_has_one_run_with_a_nested_run_per_job(context, summary):

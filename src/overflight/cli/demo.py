@@ -60,7 +60,12 @@ def _show(summary: dict[str, Any]) -> None:
     for stage, seconds in summary["seconds"].items():
         table.add_row(stage, f"{seconds:.1f} s")
     table.add_row("total", f"{summary['seconds_total']:.1f} s")
+    refusal = summary["self_approval"]
+    denied = f" by {refusal['statement']}" if refusal["statement"] else ""
+    table.add_row("self-approval", f"refused: {refusal['action']}{denied}")
     table.add_row("package", f"{summary['package']}  (approved by another role)")
+    if summary["approval"]["people"]:
+        table.add_row("people", summary["approval"]["people"])
     table.add_row("endpoint", f"{summary['endpoint']['name']}  {summary['endpoint']['url']}")
     table.add_row("pictures", summary["paths"]["overlays"])
     table.add_row("MLflow", summary["paths"]["mlflow"])

@@ -17,6 +17,7 @@ from overflight.data.files import find_files
 from overflight.data.scenes.settings import SceneSettings
 from overflight.data.scenes.survey import synthesise
 from overflight.errors import UsageError
+from overflight.governance.approvals import ONE_PERSON
 from overflight.lifecycle.approvals import approve
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.endpoints import deploy
@@ -24,6 +25,7 @@ from overflight.lifecycle.models import describe_package, find_package
 from overflight.lifecycle.predict import Prediction, predict
 from overflight.lifecycle.progress import Progress, Stages
 from overflight.lifecycle.runs import Step, follow, output_uri, start_run
+from overflight.lifecycle.self_approval import attempt_self_approval
 from overflight.lifecycle.survey_versions import SurveyVersion
 from overflight.lifecycle.surveys import add_survey
 from overflight.lifecycle.system import tracking_uri
@@ -69,20 +71,26 @@ def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) ->
     scientist, approver, engineer = (context.acting_as(role) for role in ("data-scientist", "approver", "ml-engineer"))
     with stages.stage("Survey") as result:
         source, name = demo_source(context, settings, progress)
-        survey = add_survey(scientist, source, name=name, progress=progress)
+        survey = add_survey(engineer, source, name=name, progress=progress)
         result.text = (
             f"{survey.facts['photos']} photos, {survey.facts['boxes']} boxes, {len(survey.facts['flights'])} flights"
         )
     with stages.stage("Train, evaluate, register") as result:
-        execution_arn = start_run(scientist, _parameters(context, settings, survey))
+        execution_arn = start_run(scientist, _parameters(context, settings, survey), publisher=engineer)
         steps = follow(scientist, execution_arn, progress=progress)
         package_arn = find_package(scientist, GROUP)
         package = describe_package(scientist, package_arn)
         result.text = f"mAP50 {package['metrics']['map50']['value']:.3f}"
+    with stages.stage("Self-approval") as result:
+        refusal = attempt_self_approval(scientist, package_arn)
+        statement = f", statement {refusal['statement']}" if refusal["statement"] else ""
+        result.text = f"refused, as it must be: {refusal['action']}{statement}"
     with stages.stage("Approve") as result:
         if package["status"] != "Approved":
-            approve(approver, package_arn, reason="Demo: mAP50 and the overlay pictures were looked at")
-        result.text = f"{package['package']} by {approver.settings.role}"
+            decision = approve(approver, package_arn, reason="Demo: mAP50 and the overlay pictures were looked at")
+            package |= {"people": decision["people"], "event": decision["event"]}
+        note = f" ({ONE_PERSON})" if package.get("people", "").endswith(ONE_PERSON) else ""
+        result.text = f"{package['package']} by {approver.settings.role}{note}"
     with stages.stage("Deploy") as result:
         endpoint = deploy(engineer, package_arn, name=ENDPOINT, progress=progress)
         result.text = endpoint["url"]
@@ -99,6 +107,8 @@ def run_demo(context: Context, settings: DemoSettings, *, progress: Progress) ->
         endpoint=endpoint,
         predictions=predictions,
     )
+    summary["self_approval"] = refusal
+    summary["approval"] = {key: package.get(key, "") for key in ("event", "people")}
     summary["seconds"] = dict(stages.seconds)
     summary["seconds_per_step"] = {step.name: round(step.seconds or 0.0, 2) for step in steps}
     summary["seconds_total"] = round(sum(stages.seconds.values()), 2)
