@@ -76,6 +76,17 @@ BY_PROD_NAME = only("Names", deny("sagemaker:Delete*", f"{SAGEMAKER}*/ov-prod-*"
 PLANTED = {
     "form: no effect": ("identity", without(allow("s3:ListAllMyBuckets"), "Effect"), allow("s3:ListAllMyBuckets")),
     "form: both": ("boundary", allow("s3:*", NotAction="s3:GetObject"), allow("s3:*")),
+    "form: condition": (
+        "identity",
+        allow("s3:ListAllMyBuckets", Condition=[{"StringEquals": {"a": "b"}}]),
+        allow("s3:ListAllMyBuckets", Condition={}),
+    ),
+    "form: principal": (
+        "resource",
+        allow("s3:GetObject", "arn:aws:s3:::d/*", Principal=ROLE),
+        allow("s3:GetObject", "arn:aws:s3:::d/*", Principal={"AWS": [ROLE]}),
+    ),
+    "form: resource": ("identity", allow("s3:GetObject", {"x": 1}), allow("s3:GetObject", "arn:aws:s3:::d/*")),
     "form: no statement": ("identity", [], allow("s3:ListAllMyBuckets")),
     "sid: none": ("identity", without(allow("s3:ListAllMyBuckets"), "Sid"), allow("s3:ListAllMyBuckets")),
     "sid: signs": ("identity", allow("s3:ListAllMyBuckets", Sid="a-b"), allow("s3:ListAllMyBuckets", Sid="ab")),
@@ -449,6 +460,25 @@ def test_meeting_patterns(one, other, expected):
     assert may_meet(one, other) is expected
 
 
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from(["*", "Allow", "iam:PassRole", ROOT, "${x}"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=6,
+)
+ELEMENTS = [
+    *("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource"),
+    *("Principal", "NotPrincipal", "Condition"),
+]
+
+
+@given(
+    st.sampled_from(["identity", "boundary", "session", "organisation", "resource", "trust"]),
+    st.one_of(anything, st.lists(st.dictionaries(st.sampled_from(ELEMENTS), anything), max_size=2)),
+)
+def test_no_document_is_too_odd_to_be_linted(kind, statements):
+    assert lint_policy({"Statement": statements}, name="p", kind=kind)
+
+
 # ---------------------------------------------------------------- roles
 
 
@@ -512,6 +542,42 @@ def test_a_bad_bucket_policy_is_found(access):
 def test_the_policies_of_the_organisation_are_read_too(access):
     changed = replace(access, organisation=(Policy("top", document(deny("sagemaker:Nothing"))),))
     assert rules_of(lint_access(changed)) == {"unknown-action"}
+
+
+CALLER_KEYS = {
+    "a tag in a resource": (
+        allow("sagemaker:CreatePresignedDomainUrl", f"{SAGEMAKER}user-profile/*/${{aws:PrincipalTag/overflight-user}}"),
+        "sts:TagSession",
+    ),
+    "a tag in a condition": (
+        allow("sagemaker:DescribeModel", **when(StringEquals={"aws:PrincipalTag/team": "a"})),
+        "sts:TagSession",
+    ),
+    "the source identity": (
+        allow("sagemaker:CreatePresignedDomainUrl", f"{SAGEMAKER}user-profile/*/${{aws:SourceIdentity}}"),
+        "sts:SetSourceIdentity",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "action"), CALLER_KEYS.values(), ids=CALLER_KEYS)
+def test_a_key_of_the_caller_that_nobody_may_set_is_found(access, statement, action):
+    own = (Policy("own", document(statement)),)
+    person = trust({"AWS": ROOT}, PERSON)
+    closed = with_role(access, "admin", policies=own, trust=Policy("t", document(person)))
+    assert rules_of(lint_access(closed)) == {"value-never-set"}
+    person["Action"] = ["sts:AssumeRole", action]
+    opened = with_role(access, "admin", policies=own, trust=Policy("t", document(person)))
+    assert rules_of(lint_access(opened)) == set()
+
+
+def test_a_role_has_its_own_tags_but_no_user_name(access):
+    own = allow("sagemaker:DescribeModel", **when(StringEquals={"aws:PrincipalTag/overflight:role": "admin"}))
+    assert lint_access(with_role(access, "admin", policies=(Policy("own", document(own)),))) == []
+    named = allow("sagemaker:CreatePresignedDomainUrl", f"{SAGEMAKER}user-profile/*/${{aws:username}}")
+    assert rules_of(lint_access(with_role(access, "admin", policies=(Policy("own", document(named)),)))) == {
+        "value-never-set"
+    }
 
 
 def test_a_policy_of_several_roles_is_reported_once(identity):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from overflight.iam.access import Access, Role, read_access
+from overflight.iam.access import Access, access_of
 from overflight.iam.lint_model import Finding, Kind, PolicyView, view
 from overflight.iam.lint_sets import (
     MANAGED_POLICIES_PER_ROLE,
@@ -23,6 +23,7 @@ from overflight.iam.lint_sets import (
     size,
 )
 from overflight.iam.lint_statements import RULES
+from overflight.iam.roles import Role
 from overflight.infra.templates import Resolved, load, read_template, template_names, template_text
 
 _WORKING_DAY_S = 8 * 3600
@@ -61,8 +62,8 @@ def lint_access(access: Access) -> list[Finding]:
             of_roles.append(Finding("no-boundary", role.name, "", "", what, "Set PermissionsBoundary"))
         else:
             limits = (seen(role.boundary.name, role.boundary.document, "boundary"), *organisation)
-        seen(role.trust.name, role.trust.document, "trust")
-        of_roles += lint_holder(Holder(role.name, role.arn, grants, limits))
+        trust = seen(role.trust.name, role.trust.document, "trust")
+        of_roles += lint_holder(Holder(role.name, role.arn, grants, limits, trust, frozenset(role.tags)))
     for policy in access.resource_policies.values():
         seen(policy.name, policy.document, "resource")
     return [*(finding for policy in views.values() for finding in _one_policy(policy)), *dict.fromkeys(of_roles)]
@@ -85,16 +86,7 @@ def lint_resources(resources: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
 
 def lint_template(resolved: Resolved) -> list[Finding]:
     """Everything that is wrong with the identities of one resolved template (parameters Prefix and Environment)."""
-    access = read_access(
-        resolved.resources,
-        account_id=resolved.stack.account_id,
-        region=resolved.stack.region,
-        partition=resolved.stack.partition,
-        prefix=str(resolved.parameters.get("Prefix", "")),
-        environment=str(resolved.parameters.get("Environment", "")),
-        arns=resolved.arns,
-    )
-    return [*lint_access(access), *lint_resources(resolved.resources)]
+    return [*lint_access(access_of(resolved)), *lint_resources(resolved.resources)]
 
 
 def lint_templates(*, account_id: str, region: str) -> dict[str, list[Finding]]:

@@ -94,7 +94,10 @@ class Test:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; an element that is absent is an empty tuple or mapping."""
+    """One statement; an element that is absent, or of a shape that AWS does not read, is an empty tuple or mapping.
+
+    ``shapes`` are the elements of such a shape: path and sentence.
+    """
 
     index: int
     sid: str
@@ -106,6 +109,7 @@ class Statement:
     principals: Mapping[str, tuple[str, ...]]
     not_principals: Mapping[str, tuple[str, ...]]
     tests: tuple[Test, ...]
+    shapes: tuple[tuple[str, str], ...] = ()
 
     @property
     def allow(self) -> bool:
@@ -179,6 +183,7 @@ def view(document: Mapping[str, Any], *, name: str, kind: Kind) -> PolicyView:
     """The policy ready for the rules."""
     listed = document.get("Statement", ())
     listed = [listed] if isinstance(listed, Mapping) else listed
+    listed = listed if isinstance(listed, list | tuple) else ()
     statements = tuple(_statement(one, n) for n, one in enumerate(listed) if isinstance(one, Mapping))
     return PolicyView(name, kind, document, statements)
 
@@ -214,7 +219,7 @@ def _statement(statement: Mapping[str, Any], index: int) -> Statement:
 
     def principals(element: str) -> Mapping[str, tuple[str, ...]]:
         given = statement.get(element, {})
-        return {"AWS": ("*",)} if given == "*" else {kind: texts(names) for kind, names in given.items()}
+        return {"AWS": ("*",)} if given == "*" else {kind: texts(names) for kind, names in _pairs(given)}
 
     return Statement(
         index=index,
@@ -227,11 +232,31 @@ def _statement(statement: Mapping[str, Any], index: int) -> Statement:
         principals=principals("Principal"),
         not_principals=principals("NotPrincipal"),
         tests=tuple(
-            _test(operator, str(key), texts(values))
-            for operator, keys in statement.get("Condition", {}).items()
-            for key, values in keys.items()
+            _test(operator, key, texts(values))
+            for operator, keys in _pairs(statement.get("Condition", {}))
+            for key, values in _pairs(keys)
         ),
+        shapes=tuple(_wrong_shapes(statement)),
     )
+
+
+def _pairs(value: Any) -> list[tuple[str, Any]]:
+    return [(str(key), item) for key, item in value.items()] if isinstance(value, Mapping) else []
+
+
+def _wrong_shapes(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for element in ("Action", "NotAction", "Resource", "NotResource"):
+        given = statement.get(element, "")
+        if not isinstance(given, str) and not (
+            isinstance(given, list | tuple) and all(isinstance(x, str) for x in given)
+        ):
+            yield element, f"{element} is neither text nor a list of text"
+    for element in ("Principal", "NotPrincipal"):
+        if statement.get(element, "*") != "*" and not isinstance(statement[element], Mapping):
+            yield element, f"{element} is neither * nor a mapping"
+    condition = statement.get("Condition", {})
+    if not isinstance(condition, Mapping) or not all(isinstance(keys, Mapping) for keys in condition.values()):
+        yield "Condition", "the condition is not operator, key, values"
 
 
 def _test(operator: str, key: str, values: tuple[str, ...]) -> Test:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overflight.iam.actions import wildcard_only
-from overflight.iam.lint_model import Finding, Kind, PolicyView, Statement
+from overflight.iam.lint_model import Finding, Kind, PolicyView, Statement, variables
 
 SIZES: Mapping[Kind, int] = {
     "identity": 10240,
@@ -53,12 +53,16 @@ class Holder:
         arn: ARN of the role; "" for a policy alone.
         grants: Identity policies.
         limits: Boundary, session policy and policies of the organisation.
+        trust: Who may assume the role; None for a policy alone.
+        tags: Keys of the role's tags.
     """
 
     name: str
     arn: str
     grants: tuple[PolicyView, ...]
     limits: tuple[PolicyView, ...]
+    trust: PolicyView | None = None
+    tags: frozenset[str] = frozenset()
 
     def statements(self, *, limits: bool) -> Iterator[tuple[PolicyView, Statement]]:
         """Statements with their policy; those of the limits too where asked for."""
@@ -112,6 +116,7 @@ def lint_holder(holder: Holder) -> Iterator[Finding]:
     yield from approval_channels(holder)
     yield from alias_channel(holder)
     yield from production_by_tag(holder)
+    yield from never_set(holder)
 
 
 def approval_channels(holder: Holder) -> Iterator[Finding]:
@@ -186,6 +191,43 @@ def production_by_tag(holder: Holder) -> Iterator[Finding]:
                 f"something of production without the tag slips through for {example}",
                 "Deny the same actions on the names of production too",
             )
+
+
+def never_set(holder: Holder) -> Iterator[Finding]:
+    """A key of the caller that the trust policy lets nobody set is always absent: the statement grants nothing.
+
+    The tags of a session are those of the role and those that are passed when it is assumed; the trust policy must
+    allow that. A person's own tags stay behind. Source: IAM User Guide, "Pass session tags in AWS STS".
+    """
+    if holder.trust is None:
+        return
+    trusted = {action for one in holder.trust.statements if one.allow for action in one.known_actions}
+    tags = {f"aws:principaltag/{key.lower()}" for key in holder.tags}
+    for policy, one in holder.statements(limits=False):
+        texts = [*one.resources, *(value for test in one.tests for value in test.values)]
+        keys = {key for text in texts for key in variables(text)} | {test.key for test in one.tests if test.positive}
+        for key in sorted(keys if one.allow else ()):
+            missing = ""
+            if key.startswith("aws:principaltag/") and key not in tags and "sts:TagSession" not in trusted:
+                missing = "sts:TagSession"
+            if key == "aws:sourceidentity" and "sts:SetSourceIdentity" not in trusted:
+                missing = "sts:SetSourceIdentity"
+            if missing or key == "aws:username":
+                why = (
+                    f"the trust policy of {holder.name} does not allow {missing}"
+                    if missing
+                    else "a role has no user name"
+                )
+                yield Finding(
+                    "value-never-set",
+                    policy.name,
+                    one.sid,
+                    f"Statement/{one.index}",
+                    f"{key} never has a value, so the statement grants nothing: {why}",
+                    "Allow it in the trust policy, with a condition on the value"
+                    if missing
+                    else "Use aws:PrincipalTag",
+                )
 
 
 def _on(one: Statement, action: str) -> bool:

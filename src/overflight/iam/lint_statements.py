@@ -47,6 +47,7 @@ def form(one: Statement) -> Reported:
         yield "Effect", f"the effect is {one.effect or 'missing'}"
     if bool(one.actions) == bool(one.not_actions):
         yield "Action", "there must be either Action or NotAction"
+    yield from one.shapes
 
 
 def sid(one: Statement) -> Reported:
