@@ -18,6 +18,8 @@ from overflight.cli import (
     access,
     demo,
     endpoints,
+    lineage,
+    model_card,
     models,
     pipelines,
     survey_augment,
@@ -26,6 +28,7 @@ from overflight.cli import (
     survey_profile,
     surveys,
     system,
+    trail,
 )
 from overflight.cli.app import App
 from overflight.errors import OverflightError
@@ -54,6 +57,8 @@ def cli(context: click.Context, /, *, verbose: bool, **options: Any) -> None:
 for command in (
     demo.demo,
     access.access,
+    trail.trail,
+    lineage.lineage,
     surveys.survey,
     pipelines.pipeline,
     pipelines.run,
@@ -69,6 +74,7 @@ for command in (
     cli.add_command(command)
 for command in (*survey_augment.COMMANDS, *survey_checks.COMMANDS, *survey_leaks.COMMANDS, *survey_profile.COMMANDS):
     surveys.survey.add_command(command)
+models.models.add_command(model_card.card)
 
 
 def main() -> None:
