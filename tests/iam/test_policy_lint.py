@@ -540,7 +540,9 @@ def test_a_bad_bucket_policy_is_found(access):
 
 
 def test_the_policies_of_the_organisation_are_read_too(access):
-    changed = replace(access, organisation=(Policy("top", document(deny("sagemaker:Nothing"))),))
+    changed = replace(
+        access, organisation=(Policy("top", document([allow("*"), only("No", deny("sagemaker:Nothing"))])),)
+    )
     assert rules_of(lint_access(changed)) == {"unknown-action"}
 
 
@@ -578,6 +580,28 @@ def test_a_role_has_its_own_tags_but_no_user_name(access):
     assert rules_of(lint_access(with_role(access, "admin", policies=(Policy("own", document(named)),)))) == {
         "value-never-set"
     }
+
+
+LOST = {
+    "the boundary does not have it": allow("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/x"),
+    "the boundary has none of them": allow("lambda:Invoke*", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:x"),
+    "the boundary denies it": allow("sagemaker:StartSession", f"{SAGEMAKER}space/d/x"),
+    "the boundary denies it to all but one": allow(
+        "sagemaker:SendPipelineExecutionStepSuccess", f"{SAGEMAKER}pipeline/p/execution/x"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", LOST.values(), ids=LOST)
+def test_a_grant_that_the_boundary_takes_away_is_found(access, statement):
+    assert rules_of(lint_access(with_role(access, "admin", policies=(Policy("own", document(statement)),)))) == {
+        "limited-away"
+    }
+
+
+def test_the_one_that_a_boundary_excepts_keeps_its_grant(access):
+    statement = allow("sagemaker:SendPipelineExecutionStepSuccess", f"{SAGEMAKER}pipeline/p/execution/x")
+    assert lint_access(with_role(access, "deploy", policies=(Policy("own", document(statement)),))) == []
 
 
 def test_a_policy_of_several_roles_is_reported_once(identity):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overflight.iam.actions import wildcard_only
+from overflight.iam.actions import expand, wildcard_only
 from overflight.iam.lint_model import Finding, Kind, PolicyView, Statement, variables
 
 SIZES: Mapping[Kind, int] = {
@@ -117,6 +117,7 @@ def lint_holder(holder: Holder) -> Iterator[Finding]:
     yield from alias_channel(holder)
     yield from production_by_tag(holder)
     yield from never_set(holder)
+    yield from limited_away(holder)
 
 
 def approval_channels(holder: Holder) -> Iterator[Finding]:
@@ -228,6 +229,31 @@ def never_set(holder: Holder) -> Iterator[Finding]:
                     if missing
                     else "Use aws:PrincipalTag",
                 )
+
+
+def limited_away(holder: Holder) -> Iterator[Finding]:
+    """A grant that the boundary or the organisation takes away whole: people read a right that nobody has."""
+    lost = [
+        (
+            {action for one in limit.statements if one.allow for action in one.known_actions},
+            {action for one in limit.statements if one.deny and _full(one, holder.arn) for action in one.known_actions},
+        )
+        for limit in holder.limits
+        if all(one.actions for one in limit.statements)
+    ]
+    for policy, one in holder.statements(limits=False):
+        for pattern in one.actions if one.allow and one.known_actions else ():
+            matched = set(expand(pattern))
+            for allowed, denied in lost:
+                if matched and not (matched & allowed) - denied:
+                    yield Finding(
+                        "limited-away",
+                        policy.name,
+                        one.sid,
+                        f"Statement/{one.index}/Action/{pattern}",
+                        f"the boundary of {holder.name} never lets {pattern} through",
+                        "Take it out here, or let it through there",
+                    )
 
 
 def _on(one: Statement, action: str) -> bool:
