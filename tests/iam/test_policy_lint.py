@@ -667,6 +667,17 @@ def test_our_templates_are_clean_in_every_environment():
     assert {name: [str(finding) for finding in found] for name, found in results.items() if found} == {}
 
 
+def test_the_longest_names_stay_within_the_quotas():
+    result = load(
+        "identity",
+        parameters={"Prefix": "a" * 20, "Environment": "staging", "SubnetIds": "subnet-0123456789abcdef0"},
+        account_id=ACCOUNT,
+        region="ap-southeast-2",
+        partition="aws-us-gov",
+    )
+    assert [str(finding) for finding in lint_template(result)] == []
+
+
 OWN_NAME = "it does not take a policy variable for a part of an ARN"
 KNOWN = {
     # (policy, issue): (what its detail contains, why it is right as it is)
