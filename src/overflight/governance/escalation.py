@@ -7,7 +7,7 @@ evaluator, so a guard counts where it really denies. It knows nothing of the cod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -141,15 +141,19 @@ def chain_words(chain: Chain) -> list[str]:
     return [f"{move.describe()} [{link.way}]" for link in chain for move in link.moves]
 
 
-def search(access: Access) -> Escalation:
+def search(access: Access, *, only: Collection[str] = ()) -> Escalation:
     """Everything that each role can come by, with the shortest chain for each way; the same for the same account.
+
+    Args:
+        access: Roles and policies.
+        only: Roles to start from; empty: all of them, and ``outside``.
 
     Raises:
         InputError: a policy that AWS would not accept.
     """
     paths = catalogue(access)
     attempts = Attempts(access, paths)
-    reaches = {who: _reach(who, access, attempts, paths) for who in (*access.roles, OUTSIDE)}
+    reaches = {who: _reach(who, access, attempts, paths) for who in (*access.roles, OUTSIDE) if not only or who in only}
     return Escalation(MappingProxyType(reaches), paths)
 
 
@@ -193,13 +197,13 @@ def findings(escalation: Escalation) -> list[Finding]:
 
 
 def not_reached(escalation: Escalation) -> list[str]:
-    """Accepted reach that nobody has (any more): such a line of ``escalation.yaml`` should go."""
+    """Accepted reach that a role does not have (any more): such a line of ``escalation.yaml`` should go."""
     return [
         f"{who}: {target} by {way}"
         for who, accepted in escalation.catalogue.reach.items()
         for target, one in accepted.items()
         for way in one.by
-        if who not in escalation.reaches or (target, way) not in escalation.reaches[who].chains
+        if who in escalation.reaches and (target, way) not in escalation.reaches[who].chains
     ]
 
 

@@ -34,6 +34,7 @@ _NOT_CHOSEN = re.compile(
 )
 """Beginnings of condition keys that the attacker does not choose, or that follow from what was chosen."""
 
+_ROLE_TAG = "aws:requesttag/overflight-role"
 _ENV_TAG = "aws:requesttag/env"
 _VALUES_OF_A_CONDITION = 2
 _MAY_ASSUME = Policy(
@@ -79,6 +80,7 @@ class Attempts:
 
     access: Access
     catalogue: Catalogue
+    _known: dict[tuple[str, str, Step | None], Move | None] = field(default_factory=dict)
     _options: dict[tuple[str, str, Step], tuple[Move, ...]] = field(default_factory=dict)
     _statements: dict[int, list[_Wanted]] = field(default_factory=dict)
 
@@ -88,6 +90,12 @@ class Attempts:
 
     def passing(self, role: str, step: Step, passed: str) -> Move | None:
         """A call that does the step and lets a service run as ``passed``, or None."""
+        key = (role, passed, step)
+        if key not in self._known:
+            self._known[key] = self._passing(role, step, passed)
+        return self._known[key]
+
+    def _passing(self, role: str, step: Step, passed: str) -> Move | None:
         target = self.access.roles[passed]
         for action in step.actions:
             for move in self.options(role, action, step):
@@ -104,6 +112,12 @@ class Attempts:
 
     def assumes(self, role: str, target: str) -> Move | None:
         """A session of ``role`` assumes ``target``."""
+        key = (role, target, None)
+        if key not in self._known:
+            self._known[key] = self._assumes(role, target)
+        return self._known[key]
+
+    def _assumes(self, role: str, target: str) -> Move | None:
         wanted = self.access.roles[target]
         session = _session(self.access.roles[role])
         for context in self._contexts([wanted.trust], "sts:AssumeRole", {"sts:rolesessionname": ATTACKER}):
@@ -117,13 +131,20 @@ class Attempts:
         return self._person(persona, target, "sts:AssumeRole", {"sts:rolesessionname": ATTACKER})
 
     def takes_a_name(self, persona: str) -> Move | None:
-        """The person behind ``persona`` gives the session another person's name."""
-        tag = {f"aws:requesttag/{USER_TAG}": VICTIM, "aws:tagkeys": [USER_TAG]}
-        return (
-            self._person(persona, persona, "sts:AssumeRole", {"sts:rolesessionname": VICTIM})
-            or self._person(persona, persona, "sts:TagSession", {"sts:rolesessionname": ATTACKER, **tag})
-            or self._person(persona, persona, "sts:SetSourceIdentity", {"sts:sourceidentity": VICTIM})
-        )
+        """The person behind ``persona`` gives the session another person's name, or another role's tag."""
+        name = f"aws:requesttag/{USER_TAG}"
+        tried: list[tuple[str, dict[str, ContextValue]]] = [
+            ("sts:AssumeRole", {"sts:rolesessionname": VICTIM}),
+            ("sts:SetSourceIdentity", {"sts:sourceidentity": VICTIM}),
+            ("sts:TagSession", {name: VICTIM, "aws:tagkeys": [USER_TAG]}),
+            # The tag that says which role somebody may have, for the next role.
+            ("sts:TagSession", {name: ATTACKER, _ROLE_TAG: "approver", "aws:tagkeys": [USER_TAG, "overflight-role"]}),
+        ]
+        for action, sent in tried:
+            move = self._person(persona, persona, action, {"sts:rolesessionname": ATTACKER, **sent})
+            if move:
+                return move
+        return None
 
     def outsider_assumes(self, target: str) -> Move | None:
         """Somebody of another account assumes ``target``, themselves or by a service that does not say for whom."""
