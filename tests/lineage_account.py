@@ -31,9 +31,10 @@ from overflight.lifecycle.survey_versions import SurveyVersion
 from overflight.lifecycle.surveys import add_survey
 from toy_model import write_model_folder
 
-ROLE = "arn:aws:iam::000000000000:role/overflight-register"
+ROLES = "arn:aws:iam::000000000000:role/overflight"
 CLUSTER = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 10}
-GROUP = "cars"
+GROUP = "overflight-cars"
+TAGS = [{"Key": "env", "Value": "dev"}, {"Key": "project", "Value": "overflight"}, {"Key": "owner", "Value": "anna"}]
 PUT = """
 import os, pathlib, shutil, sys
 ml = pathlib.Path(os.environ["OVERFLIGHT_ML_ROOT"])
@@ -58,12 +59,11 @@ def make_account(context: Context, work: Path, *, on_model: Callable[[Path], Non
     folders = _prepared(context, survey, work)
     on_model(folders["train"])
     bucket = context.names.bucket
-    scientist = context.acting_as("administrator")
-    sagemaker = scientist.client("sagemaker")
+    sagemaker = context.client("sagemaker")
     sagemaker.create_pipeline(
         PipelineName="overflight-dev-train",
         PipelineDefinition=json.dumps(_definition(bucket, folders, work)),
-        RoleArn=ROLE,
+        RoleArn=f"{ROLES}-register",
         ClientRequestToken=uuid.uuid4().hex,
     )
     execution = sagemaker.start_pipeline_execution(
@@ -74,7 +74,7 @@ def make_account(context: Context, work: Path, *, on_model: Callable[[Path], Non
     run_everything(context)
     steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution, SortOrder="Ascending")
     failed = [step for step in steps["PipelineExecutionSteps"] if step["StepStatus"] != "Succeeded"]
-    assert failed == []
+    assert failed == [], failed
     package = next(
         s["Metadata"]["RegisterModel"]["Arn"] for s in steps["PipelineExecutionSteps"] if s["StepName"] == "Register"
     )
@@ -89,7 +89,7 @@ def approve_and_serve(made: Made, *, endpoint: str = "overflight-dev-cars", evid
     work.write_bytes(body)
     metadata = {
         "approval_event": "0197-event",
-        "approved_by": "berta as approver",
+        "approved_by": "arn:aws:sts::000000000000:assumed-role/overflight-approver/berta",
         "approval_artefact_sha256": sha256_file(work),
         "approval_survey": made.survey.digest,
     }
@@ -107,11 +107,10 @@ def serve(made: Made, endpoint: str, container: dict[str, Any]) -> None:
     """A model, a configuration of the same name and an endpoint."""
     sagemaker = made.context.client("sagemaker")
     name = f"{endpoint}-1"
-    sagemaker.create_model(ModelName=name, Containers=[container], ExecutionRoleArn=ROLE)
+    sagemaker.create_model(ModelName=name, Containers=[container], ExecutionRoleArn=f"{ROLES}-serve", Tags=TAGS)
     variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.c7i.large"}
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-    tags = [{"Key": "owner", "Value": "clara"}, {"Key": "env", "Value": "dev"}]
-    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=tags)
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=TAGS)
+    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=TAGS)
 
 
 def run_everything(context: Context) -> None:
@@ -193,7 +192,8 @@ def _definition(bucket: str, folders: dict[str, Path], work: Path) -> dict[str, 
                 "ProcessingInputs": entries,
                 "ProcessingOutputConfig": {"Outputs": [{"OutputName": output, "S3Output": out}]},
                 "Environment": {"OVERFLIGHT_SEED": "7", "OVERFLIGHT_EXECUTION_ID": "x"},
-                "StoppingCondition": {"MaxRuntimeInSeconds": 60}, "RoleArn": ROLE,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60}, "Tags": TAGS,
+                "RoleArn": f"{ROLES}-evaluate" if name == "Evaluate" else f"{ROLES}-prepare",
             },
         }  # fmt: skip
 
@@ -207,7 +207,7 @@ def _definition(bucket: str, folders: dict[str, Path], work: Path) -> dict[str, 
             "InputDataConfig": [{"ChannelName": "dataset", "DataSource": channel}],
             "HyperParameters": {"epochs": "3", "seed": "7", "model": "yolo11n"},
             "OutputDataConfig": {"S3OutputPath": below("train")}, "ResourceConfig": CLUSTER,
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60}, "RoleArn": ROLE,
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60}, "RoleArn": f"{ROLES}-train", "Tags": TAGS,
         },
     }  # fmt: skip
     artefact = {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}

@@ -29,8 +29,15 @@ def answer(graph: Graph, start: str) -> dict[str, str]:
         graph = graph.restricted({start, *graph.ancestors(start), *_of_run(graph, start)})
     else:
         graph = graph.restricted({start, *graph.ancestors(start)})
+    served = {"Endpoint": _endpoint(entity), "Deployed": _deployed(graph)} if entity.type == "Endpoint" else {}
+    return {**served, **_made(graph, start)}
+
+
+def _made(whole: Graph, start: str) -> dict[str, str]:
+    """What made the model; what only deployed it is left out."""
+    models = [one.arn for one in whole.of_type("Model", "ModelData", "Approval")]
+    graph = whole.restricted({start, *models}.union(*(whole.ancestors(arn) for arn in models)))
     return {
-        **({"Endpoint": _endpoint(entity)} if entity.type == "Endpoint" else {}),
         "Model": _all(graph, "Model", _model) or _all(graph, "ModelData", _artefact) or NOT_RECORDED,
         "Artefact": _all(graph, "ModelData", _artefact) or NOT_RECORDED,
         "Decision": _all(graph, "Approval", _decision) or _undecided(graph),
@@ -74,6 +81,17 @@ def _all(graph: Graph, kind: str, say: Callable[[Entity], str]) -> str:
 
 def _endpoint(entity: Entity) -> str:
     return f"{entity.name}: {entity.properties.get('status', NOT_RECORDED)}, made {day(entity.created)}"
+
+
+def _deployed(graph: Graph) -> str:
+    runs = [
+        one
+        for one in graph.of_type("PipelineExecution")
+        if any(graph.by_arn[arn].type == "ModelDeployment" for arn in graph.destinations[one.arn])
+    ]
+    texts = [f"by {one.properties.get('started by', NOT_RECORDED)} with run {one.name}" for one in runs]
+    when = _all(graph, "ModelDeployment", lambda one: day(one.created))
+    return f"{when or NOT_RECORDED} {'; '.join(texts) or f'by whom is {NOT_RECORDED}'}"
 
 
 def _model(entity: Entity) -> str:

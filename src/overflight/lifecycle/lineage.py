@@ -252,6 +252,9 @@ def _around(graph: Graph, start: str, *, upstream_only: bool) -> Graph:
     wanted = set(forward)
     for arn in forward:
         wanted |= graph.ancestors(arn)
+    for run in graph.of_type("PipelineExecution"):
+        if run.arn in wanted:  # also the jobs of a run that left nothing, or whose records are lost
+            wanted |= {arn for arn in graph.destinations[run.arn] if graph.by_arn[arn].kind == "TrialComponent"}
     return graph.restricted(wanted)
 
 

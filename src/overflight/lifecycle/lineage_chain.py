@@ -12,17 +12,20 @@ from datetime import datetime
 from typing import Any
 
 from overflight.files import sha256_bytes
+from overflight.governance.approvals import Record, person_of, record_of
 from overflight.lifecycle.lineage_jobs import EVALUATION_FILE, JobLineage
 from overflight.settings import PREFIX
 
 _STEP_JOBS = ("ProcessingJob", "TrainingJob", "TuningJob")
 _EVIDENCE = {
-    "approval_event": "event",
-    "approval_artefact_sha256": "evidence: artefact sha256",
-    "approval_metrics_sha256": "evidence: metrics sha256",
-    "approval_survey": "evidence: survey",
-    "approval_people": "people",
+    "event": "event",
+    "artefact_sha256": "evidence: artefact sha256",
+    "metrics_sha256": "evidence: metrics sha256",
+    "survey": "evidence: survey",
+    "people": "people",
 }
+_DEPLOY = f"{PREFIX}-deploy"
+_PINNED_MODEL = "OVERFLIGHT_SERVE_MODEL_SHA256"
 _REGISTERED = ("survey_uri", "recipe", "seed", "map50", "min_map50")
 
 
@@ -54,10 +57,10 @@ class ChainLineage(JobLineage):
             created=answer["CreationTime"],
         )
         self.seen[answer["EndpointArn"]] = arn
-        self.draft.connect(self._deployment(answer["EndpointConfigName"]), arn, "AssociatedWith")
+        self.draft.connect(self._deployment(answer["EndpointConfigName"], endpoint=name), arn, "AssociatedWith")
         return arn
 
-    def _deployment(self, name: str) -> str:
+    def _deployment(self, name: str, *, endpoint: str) -> str:
         answer = self.records.describe("describe_endpoint_config", EndpointConfigName=name)
         if answer is None:
             arn = self.draft.add("Action", "ModelDeployment", name)
@@ -82,7 +85,32 @@ class ChainLineage(JobLineage):
                 self.draft.connect(self._model_resource(variant["ModelName"]), arn, "ContributedTo")
             else:
                 self.draft.remark(arn, "not recorded", f"Variant {variant['VariantName']} names no model.")
+        self._deployed_by(arn, endpoint, made=answer["CreationTime"])
         return arn
+
+    def _deployed_by(self, deployment: str, endpoint: str, *, made: datetime) -> None:
+        """The run of the deploy pipeline for this endpoint that was at work when the configuration was made."""
+        for item in self.records.items("list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=_DEPLOY):
+            execution_arn = item["PipelineExecutionArn"]
+            if item["StartTime"] > made or self._parameter(execution_arn, "EndpointName") != endpoint:
+                continue
+            answer = self.records.describe("describe_pipeline_execution", PipelineExecutionArn=execution_arn)
+            if answer and answer["LastModifiedTime"] >= made:
+                execution = self.execution(execution_arn)
+                self.draft.connect(execution, deployment, "ContributedTo")
+                for job in self.draft.graph().destinations[execution]:
+                    if self.draft.entity(job).kind == "TrialComponent":
+                        self.draft.connect(job, deployment, "Produced")
+                return
+            break  # the newest for this endpoint had ended before
+        text = "No run of the deploy pipeline was at work when it was made: who made it is not recorded here."
+        self.draft.remark(deployment, "not recorded", text)
+
+    def _parameter(self, execution_arn: str, name: str) -> str:
+        given = self.records.items(
+            "list_pipeline_parameters_for_execution", "PipelineParameters", PipelineExecutionArn=execution_arn
+        )
+        return next((one["Value"] for one in given if one["Name"] == name), "")
 
     def _model_resource(self, name: str) -> str:
         answer = self.records.describe("describe_model", ModelName=name)
@@ -107,9 +135,17 @@ class ChainLineage(JobLineage):
         return arn
 
     def _container(self, model: str, container: Mapping[str, Any]) -> None:
+        pinned = str(container.get("Environment", {}).get(_PINNED_MODEL, ""))
+        known = self.draft.entity(model)
+        facts = {"serves only model.json sha256": pinned}
+        self.draft.add(known.kind, known.type, known.name, source_uri=known.source_uri, properties=facts)
         if package_arn := container.get("ModelPackageName"):
             package = self.package(package_arn)
             self.draft.connect(package, model, "ContributedTo")
+            described = {archive.digest for archive in self.archives.values()} - {""}
+            if pinned and described and pinned not in described:
+                text = "It serves only a model that is not the one in S3 now: the server will refuse to start."
+                self.draft.remark(model, "contradiction", text)
             if approval := self.seen.get(f"approval of {package}"):
                 self.draft.connect(approval, model, "ContributedTo")
             return
@@ -153,7 +189,7 @@ class ChainLineage(JobLineage):
         if "/execution/" in execution:
             self.draft.connect(self.execution(execution, package=arn), arn, "Produced")
         self._contents(arn, facts, execution=execution)
-        self._decision(arn, facts, metadata)
+        self._decision(arn, facts, record_of(facts))
         return arn
 
     def _contents(self, arn: str, facts: Mapping[str, Any], *, execution: str) -> None:
@@ -166,6 +202,8 @@ class ChainLineage(JobLineage):
             data = self.data(uri)
             if "/execution/" not in execution:
                 self._trained_directly(arn, uri)
+            if trained := self.training_jobs.get(_job_of(uri)):
+                self.draft.connect(trained, data, "Produced")
             self.draft.connect(data, arn, "ContributedTo")
         uri = facts.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri")
         if uri:
@@ -176,9 +214,8 @@ class ChainLineage(JobLineage):
             self.draft.remark(arn, "not recorded", "It names no evaluation.")
 
     def _trained_directly(self, package: str, uri: str) -> None:
-        """A package without an execution: SageMaker puts a training job's artefact below the job's name."""
-        parts = uri.split("/")
-        job = parts[-3] if len(parts) > 5 and parts[-2] == "output" else ""
+        """A package without an execution: its artefact may say which job made it."""
+        job = _job_of(uri)
         answer = self.records.describe("describe_training_job", TrainingJobName=job) if job else None
         if answer and answer.get("ModelArtifacts", {}).get("S3ModelArtifacts") == uri:
             self.job(answer["TrainingJobArn"])
@@ -201,7 +238,7 @@ class ChainLineage(JobLineage):
             text = "It measured on another data set than the one that the model names as its own."
             self.draft.remark(arn, "contradiction", text)
 
-    def _decision(self, package: str, facts: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    def _decision(self, package: str, facts: Mapping[str, Any], record: Record) -> None:
         status = facts.get("ModelApprovalStatus", "")
         if status not in {"Approved", "Rejected"}:
             return
@@ -213,18 +250,18 @@ class ChainLineage(JobLineage):
             source_uri=self.draft.entity(package).source_uri,
             properties={
                 "decision": status,
-                "by": metadata.get("approved_by") or person(facts.get("LastModifiedBy")),
+                "by": _who(record.approved_by) or person(facts.get("LastModifiedBy")),
                 "reason": facts.get("ApprovalDescription"),
-                **{label: metadata.get(key) for key, label in _EVIDENCE.items()},
+                **{label: getattr(record, name) for name, label in _EVIDENCE.items()},
             },
             created=facts.get("LastModifiedTime"),
         )
         self.seen[f"approval of {package}"] = arn
         self.draft.connect(package, arn, "ContributedTo")
-        if status == "Approved" and not metadata.get("approval_event"):
+        if status == "Approved" and not record.event:
             text = "No event and no digests were kept with it: what the approver had before them cannot be proved."
             self.draft.remark(arn, "not recorded", text)
-        told = metadata.get("approval_artefact_sha256")
+        told = record.artefact_sha256
         uris = [model_data_uri(one) for one in facts.get("InferenceSpecification", {}).get("Containers") or ()]
         measured = {self.archives[uri].sha256 for uri in uris if uri in self.archives} - {""}
         if told and measured and told not in measured:
@@ -304,6 +341,12 @@ class ChainLineage(JobLineage):
                 self.draft.connect(report.arn, registered, "AssociatedWith")
 
 
+def _job_of(uri: str) -> str:
+    """Training job that an artefact's address names: SageMaker writes ``<path>/<job>/output/model.tar.gz``."""
+    parts = uri.split("/")
+    return parts[-3] if len(parts) > 5 and parts[-2] == "output" else ""
+
+
 def model_data_uri(container: Mapping[str, Any]) -> str | None:
     """Address of a container's model, None when it names none."""
     source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
@@ -313,13 +356,12 @@ def model_data_uri(container: Mapping[str, Any]) -> str | None:
 
 def person(user_context: Mapping[str, Any] | None) -> str:
     """``ada as data-scientist`` for a session of a role, else the ARN; "" when not recorded."""
-    arn = str((user_context or {}).get("IamIdentity", {}).get("Arn", ""))
-    parts = arn.rsplit(":", 1)[-1].split("/")
-    return (
-        f"{parts[-1]} as {parts[1].removeprefix(f'{PREFIX}-')}"
-        if parts[0] == "assumed-role" and len(parts) > 2
-        else arn
-    )
+    return _who(str((user_context or {}).get("IamIdentity", {}).get("Arn", "")))
+
+
+def _who(arn: str) -> str:
+    found = person_of(arn) if arn else None
+    return f"{found.user} as {found.role}" if found and found.role and found.user else arn
 
 
 def _when(time: datetime | None) -> str:

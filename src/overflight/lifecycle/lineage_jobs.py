@@ -44,6 +44,8 @@ class JobLineage:
         parts: Part of each flight (ARN) by data set.
         archives: What packed models say, by address.
         evaluations: Content of ``evaluation.json`` by address of its folder.
+        seen: ARNs in the graph by ARN or address of what is recorded.
+        training_jobs: ARNs in the graph by the name of the job.
     """
 
     records: Records
@@ -54,6 +56,7 @@ class JobLineage:
     archives: dict[str, Archive] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
+    training_jobs: dict[str, str] = field(default_factory=dict)
 
     def job(self, job_arn: str, *, step: str = "", note: str = "") -> str:
         """Add a job with everything it read and wrote; returns its ARN in the graph.
@@ -73,6 +76,8 @@ class JobLineage:
         )
         if job_type == "TuningJob":
             return self._tuning(arn, name)
+        if job_type == "TrainingJob":
+            self.training_jobs[name] = arn
         operation = "describe_training_job" if job_type == "TrainingJob" else "describe_processing_job"
         answer = self.records.describe(operation, **{f"{job_type}Name": name})
         if answer is None:
