@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,6 +24,16 @@ REASON = "looked at every overlay picture"
 ENDPOINT = "overflight-dev-squares"
 
 
+@dataclass(frozen=True)
+class Clients:
+    """Stands for the session of a job."""
+
+    context: Context
+
+    def client(self, service: str) -> Any:
+        return self.context.client(service)
+
+
 @dataclass
 class Desk:
     """One account with a toy package, and the deploy job started by hand."""
@@ -31,11 +42,14 @@ class Desk:
     toy: ToyPackage
     folders: JobFolders
     made: list[str]
+    people: dict[tuple[str, str, str], Context]
     mode: str = "persons"
 
-    def acting(self, role: str, user: str) -> Context:
-        settings = self.context.settings.model_copy(update={"role": role, "user": user})
-        return Context(settings)
+    def acting(self, role: str, user: str, four_eyes: str = "persons") -> Context:
+        """Somebody's view of the account; their clients are made once for all tests."""
+        changes = {"role": role, "user": user, "four_eyes": four_eyes}
+        made = Context(self.context.settings.model_copy(update=changes))
+        return self.people.setdefault((role, user, four_eyes), made)
 
     def approve(self, user: str = "ben") -> None:
         approve(self.acting("approver", user), self.toy.arn, reason=REASON)
@@ -62,22 +76,34 @@ class Desk:
     def events(self) -> list[dict[str, object]]:
         with self.toy.account.store.read() as tx:
             rows = tx.connection.execute(sa.select(tables.events)).all()
-        return [json.loads(row.detail) for row in rows if row.detail_type == "Model Deployment Decision"]
+        found = [json.loads(row.detail) for row in rows if row.detail_type == "Model Deployment Decision"]
+        return [one for one in found if str(one["package_arn"]).startswith(self.toy.arn)]
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    home = tmp_path_factory.mktemp("account") / ".overflight"
+    yield (context := Context(Settings(home=home, user="anna", role="data-scientist", four_eyes="persons")))
+    local_account(context.settings).close()
+
+
+@pytest.fixture(scope="module")
+def people():
+    return {}
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def desk(context, people, tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("OVERFLIGHT_")]:
         monkeypatch.delenv(name)
-    context = Context(Settings(home=tmp_path / ".overflight", user="anna", role="data-scientist", four_eyes="persons"))
     toy = register_toy(context, tmp_path)
-    deploys = context.acting_as("deploy")
-    monkeypatch.setattr(job, "open_job_session", lambda environ: deploys.session)
     made: list[str] = []
+    desk = Desk(context, toy, JobFolders(tmp_path / "opt/ml"), made, people)
+    deploys = Clients(desk.acting("deploy", "the-job"))
+    monkeypatch.setattr(job, "open_job_session", lambda environ: deploys)
     monkeypatch.setattr(job, "serve", lambda client, *, endpoint, config, tags: made.append(config))  # starts no server
     monkeypatch.setattr(job, "wait_in_service", lambda client, *, endpoint, config: None)
-    yield Desk(context, toy, JobFolders(tmp_path / "opt/ml"), made)
-    local_account(context.settings).close()
+    return desk
 
 
 def test_an_approved_package_gets_model_and_configuration_with_tags_and_the_role_that_serves(desk):
@@ -137,8 +163,7 @@ def forged(desk):
 
 def own_approval(desk):
     """Where one person may play several roles somebody approved what they had trained; the pipeline asks for two."""
-    settings = desk.context.settings.model_copy(update={"role": "approver", "four_eyes": "roles"})
-    approve(Context(settings), desk.toy.arn, reason=REASON)
+    approve(desk.acting("approver", "anna", "roles"), desk.toy.arn, reason=REASON)
 
 
 @pytest.mark.parametrize(
