@@ -69,7 +69,9 @@ def deploy(sagemaker, bucket) -> Callable[..., str]:
     def make(name: str = "c", *, endpoint: str | None = "e", key: str = KEY, variant=None, **environment: str) -> str:
         container = {"Image": "overflight:1", "ModelDataUrl": f"s3://{bucket}/{key}", "Environment": environment}
         sagemaker.create_model(
-            ModelName=name, PrimaryContainer=container, ExecutionRoleArn="arn:aws:iam::000000000000:role/overflight-administrator"
+            ModelName=name,
+            PrimaryContainer=container,
+            ExecutionRoleArn="arn:aws:iam::000000000000:role/overflight-administrator",
         )
         full = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[full | (variant or {})])

@@ -134,15 +134,15 @@ def test_a_group_is_found_by_name_and_by_arn(sagemaker, group):
 def test_approval_is_recorded_with_who_when_and_why(sagemaker, group, account, clock):
     arn = register(sagemaker)
     clock.advance(hours=2)
-    approver = local_session(account, role="approver", user="grace").client("sagemaker")
-    approver.update_model_package(
+    other = local_session(account, role="administrator", user="grace").client("sagemaker")
+    other.update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="Overlays look right."
     )
     facts = sagemaker.describe_model_package(ModelPackageName=arn)
     assert facts["ModelApprovalStatus"] == "Approved"
     assert facts["ApprovalDescription"] == "Overlays look right."
     assert facts["LastModifiedTime"] == clock.now
-    assert facts["LastModifiedBy"]["IamIdentity"]["Arn"].endswith("overflight-approver/grace")
+    assert facts["LastModifiedBy"]["IamIdentity"]["Arn"].endswith("overflight-administrator/grace")
     assert facts["CreatedBy"]["IamIdentity"]["Arn"].endswith("overflight-administrator/ada")
 
 

@@ -35,9 +35,9 @@ def deploy_toy(context, folder):
         for path in sorted((folder / "model").iterdir()):
             tar.add(path, arcname=path.name)
     account = local_account(context.settings)
-    account.objects.put_file(account.bucket, "toy/model.tar.gz", folder / "model.tar.gz")
+    account.objects.put_file(account.bucket, "runs/toy/train/model.tar.gz", folder / "model.tar.gz")
     sagemaker = context.client("sagemaker")
-    container = {"Image": "overflight:1", "ModelDataUrl": f"s3://{account.bucket}/toy/model.tar.gz"}
+    container = {"Image": "overflight:1", "ModelDataUrl": f"s3://{account.bucket}/runs/toy/train/model.tar.gz"}
     role = "arn:aws:iam::000000000000:role/overflight-serve"
     sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=role)
     variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}

@@ -103,14 +103,17 @@ _BY_EXCEPTION: tuple[tuple[tuple[type[Exception], ...], type[OverflightError], s
     ((aws.HTTPClientError, aws.ConnectionError, aws.ProxyConnectionError), AccountError, _NETWORK),
 )
 
-# What IAM calls the right to an operation, where it is not the operation's own name.
-_ACTIONS = {
+# What IAM calls the right to an operation of S3, where it is not the operation's own name; the local account decides by
+# the same names. Source: Amazon S3 user guide, "Required permissions for Amazon S3 API operations".
+S3_ACTIONS = {
     "ListObjectsV2": "ListBucket",
     "ListObjects": "ListBucket",
     "HeadBucket": "ListBucket",
     "HeadObject": "GetObject",
     "ListObjectVersions": "ListBucketVersions",
     "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListParts": "ListMultipartUploadParts",
     "CopyObject": "PutObject",
     "CreateMultipartUpload": "PutObject",
     "UploadPart": "PutObject",
@@ -118,7 +121,9 @@ _ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
     "DeleteObjects": "DeleteObject",
 }
-_OF_S3 = frozenset({*_ACTIONS, *_ACTIONS.values(), "AbortMultipartUpload", "GetBucketVersioning", "CreateBucket"})
+HINT = "Overflight"
+"""Member of the local account's AccessDenied answers that AWS does not have: which roles could do it."""
+_OF_S3 = frozenset({*S3_ACTIONS, *S3_ACTIONS.values(), "AbortMultipartUpload", "GetBucketVersioning", "CreateBucket"})
 _NAMED_ACTION = re.compile(
     r"not authorized to perform:? ([a-z0-9-]+):(\w+)(?:.{0,20}? on resource: \"?([^\s\"]+))?", re.DOTALL
 )
@@ -176,19 +181,37 @@ def missing_action(error: ClientError) -> tuple[str, str]:
     operation = str(error.operation_name)
     if found := _NAMED_ACTION.search(message):
         service, action, resource = found.groups()
-        return f"{service}:{_ACTIONS.get(action, action) if service == 's3' else action}", (resource or "").rstrip(".")
+        return f"{service}:{S3_ACTIONS.get(action, action) if service == 's3' else action}", (resource or "").rstrip(
+            "."
+        )
     if "kms" in message.lower():
         return "kms:Decrypt" if operation.startswith(("Get", "Head")) else "kms:GenerateDataKey", ""
-    return (f"s3:{_ACTIONS.get(operation, operation)}" if operation in _OF_S3 else operation), ""
+    return (f"s3:{S3_ACTIONS.get(operation, operation)}" if operation in _OF_S3 else operation), ""
 
 
 def _refusal(error: ClientError, code: str, message: str) -> RefusedError:
     action, resource = missing_action(error)
     where = f" on {resource}" if resource else ""
-    cure = f"Ask an administrator for {action}{where}, or act as a role that has it (overflight --as ROLE)"
+    cure = _who_may(error) or (
+        f"Ask an administrator for {action}{where}, or act as a role that has it (overflight --as ROLE)"
+    )
     if action in {"s3:ListBucket", "s3:GetObject"} and not resource:
         cure += f"; {_OWNERS_MAY_CHARGE}"
     return RefusedError(f"{code}: {message.rstrip('.')} [missing: {action}]", where=error.operation_name, cure=cure)
+
+
+def _who_may(error: ClientError) -> str:
+    """The cure where the account told which roles could do it, else ""."""
+    hint: Any = error.response.get(HINT)
+    if not hint or not hint.get("Missing"):
+        return ""
+    people, services = hint["Personas"], hint["Services"]
+    if people:
+        others = f" (or {', '.join(people[1:])})" if people[1:] else ""
+        return f"Act as {people[0]}{others}: overflight --as {people[0]} ..."
+    if services:
+        return f"No role of people may do this; the role {' or '.join(services)} does it, as a step of its pipeline"
+    return "No role may do this: the policies of the account do not allow it to anybody"
 
 
 def _of_exception(error: Exception) -> tuple[type[OverflightError], str]:

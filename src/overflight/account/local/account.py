@@ -5,15 +5,20 @@ Knows where things are; the operations themselves are in ``services``, the wire 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from overflight.account.clock import Clock, utc_now
-from overflight.account.local.authorise import Authoriser, Personas
+from overflight.account.local.authorise import Authoriser, TemplateAuthoriser
 from overflight.account.local.checkpoints import Checkpointer, Ledger
 from overflight.account.local.objects import ObjectStore
 from overflight.account.local.store import Store
 from overflight.settings import Settings
+
+if TYPE_CHECKING:
+    from overflight.iam.access import Access
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class LocalAccount:
     store: Store
     objects: ObjectStore
     clock: Clock
-    authoriser: Authoriser = field(default_factory=Personas)
+    authoriser: Authoriser
     environment: str = "dev"
     trail_keys: Path | None = None
 
@@ -82,6 +87,13 @@ def open_account(settings: Settings, *, clock: Clock = utc_now) -> LocalAccount:
         store=store,
         objects=objects,
         clock=clock,
+        authoriser=TemplateAuthoriser(functools.partial(_access, settings)),
         environment=settings.environment,
         trail_keys=settings.trail_keys_path,
     )
+
+
+def _access(settings: Settings) -> Access:
+    from overflight.account.identity import access_for  # with it come PyYAML and the templates
+
+    return access_for(settings)

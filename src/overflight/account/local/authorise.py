@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from overflight.iam.access import Access
 
 OWNER = "administrator"
-PERSONAS = (OWNER, "admin", "data-scientist", "ml-engineer", "approver", "auditor", "deploy", "pipeline")
 
 _GIVES_ROLE = frozenset({"iam:PassRole", "sts:AssumeRole"})
 _KINDS: Mapping[core.Layer, str] = {
@@ -73,32 +72,6 @@ class Authoriser(Protocol):
         """Whether there is a role of this short name."""
 
 
-class Personas:
-    """Allows everything to the known personas and nothing to any other."""
-
-    def decide(self, call: Call) -> Decision:
-        """See :class:`Authoriser`."""
-        if call.caller.role in PERSONAS or call.run:  # a step of an execution acts as the execution's role
-            return Decision(allowed=True)
-        return Decision(allowed=False, message=_unknown(call.caller, PERSONAS))
-
-    def decide_needs(self, _caller: Caller, _needed: Sequence[Need], _context: Context | None = None) -> Decision:
-        """See :class:`Authoriser`."""
-        return Decision(allowed=True)
-
-    def fault(self, _call: Call) -> str:
-        """See :class:`Authoriser`."""
-        return ""
-
-    def role_fault(self, _role_arn: str, _source_arn: str) -> str:
-        """See :class:`Authoriser`."""
-        return ""
-
-    def knows(self, role: str) -> bool:
-        """See :class:`Authoriser`."""
-        return role in PERSONAS
-
-
 class TemplateAuthoriser:
     """Decides by the roles and policies of the identity template.
 
@@ -110,6 +83,14 @@ class TemplateAuthoriser:
         self._load = load
         self._lock = threading.Lock()
         self._access: Access | None = None
+        self._told = False
+
+    def newly_loaded(self) -> Access | None:
+        """The roles and policies once, after they were loaded: for the trail, which records when access changes."""
+        if self._told or self._access is None:
+            return None
+        self._told = True
+        return self._access
 
     @property
     def access(self) -> Access:

@@ -8,26 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from overflight.account.aws_errors import S3_ACTIONS
 from overflight.account.local.s3_protocol import copy_source
 
-# Operations whose right has another name; (action, whether it is about an object, otherwise the bucket).
-_ACTIONS: Mapping[str, tuple[str, bool]] = {
-    "GetObject": ("GetObject", True),
-    "HeadObject": ("GetObject", True),
-    "PutObject": ("PutObject", True),
-    "DeleteObject": ("DeleteObject", True),
-    "CreateMultipartUpload": ("PutObject", True),
-    "UploadPart": ("PutObject", True),
-    "CompleteMultipartUpload": ("PutObject", True),
-    "AbortMultipartUpload": ("AbortMultipartUpload", True),
-    "ListParts": ("ListMultipartUploadParts", True),
-    "GetObjectAttributes": ("GetObjectAttributes", True),
-    "HeadBucket": ("ListBucket", False),
-    "ListObjects": ("ListBucket", False),
-    "ListObjectsV2": ("ListBucket", False),
-    "ListObjectVersions": ("ListBucketVersions", False),
-    "ListMultipartUploads": ("ListBucketMultipartUploads", False),
-}
+_OF_OBJECTS = frozenset(
+    {
+        "AbortMultipartUpload",
+        "CompleteMultipartUpload",
+        "CreateMultipartUpload",
+        "DeleteObject",
+        "GetObject",
+        "GetObjectAttributes",
+        "HeadObject",
+        "ListParts",
+        "PutObject",
+        "UploadPart",
+    }
+)  # the others are about the bucket
 _OF_VERSIONS = frozenset({"GetObject", "HeadObject", "DeleteObject"})
 _LIST_KEYS = {"Prefix": "s3:prefix", "Delimiter": "s3:delimiter", "MaxKeys": "s3:max-keys"}
 _WRITE_KEYS = {
@@ -66,9 +63,9 @@ def bucket_arn(bucket: str) -> str:
 
 
 def _plain(operation: str, params: Mapping[str, Any]) -> _Parts:
-    action, of_object = _ACTIONS.get(operation, (operation, False))
+    action = S3_ACTIONS.get(operation, operation)
     bucket = str(params.get("Bucket") or "")
-    if of_object:
+    if operation in _OF_OBJECTS:
         version = {"s3:VersionId": str(params["VersionId"])} if params.get("VersionId") else {}
         if version and operation in _OF_VERSIONS:
             action += "Version"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from overflight.account.aws_errors import HINT
 from overflight.account.local import events, trail
 from overflight.account.local.access_record import note_access
 from overflight.account.local.store import Transaction
@@ -63,7 +64,6 @@ class AwsError(Exception):
         self.decision: Decision | None = None
 
 
-HINT = "Overflight"  # member of an AccessDenied answer that AWS does not have: who could do it
 _JSON_SERVICES = frozenset({"sagemaker", "sagemaker-runtime", "logs", "events"})
 # Services whose requests are held against botocore's model in full, and their code for a bad one.
 VALIDATED = {"sagemaker": "ValidationException", "sagemaker-runtime": "ValidationError"}
