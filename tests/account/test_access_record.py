@@ -63,7 +63,7 @@ def test_access_is_recorded_when_it_is_first_seen_and_when_it_changes(account):
         ("two", "one"),
     ]
     assert found[0].parameters["Changes"] == []
-    assert found[0].details["user"] == "ada"
+    assert found[0].details["seen_with"] == "ada"
     assert [(one["role"], one["change"], one["name"]) for one in found[1].parameters["Changes"]] == [
         ("auditor", "added", "overflight-auditor Write")
     ]

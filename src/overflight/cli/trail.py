@@ -266,7 +266,10 @@ def _show_activity(answer: Mapping[str, Any]) -> None:
     for day in answer["days"]:
         click.echo(click.style(f"\n{day['day']}", bold=True))
         for session in day["sessions"]:
-            place = " ".join(part for part in (session["host"], session["process"]) if part)
+            count = session["processes"]
+            place = (
+                f"{session['host']}, {count} {'process' if count == 1 else 'processes'}" if count else session["host"]
+            )
             reads = ", ".join(f"{count} {action}" for action, count in session["reads"].items()) or "none"
             click.echo(f"as {session['role'] or '-'} {f'({place}) ' if place else ''}reads: {reads}")
             done: Sequence[Mapping[str, Any]] = sorted(
@@ -279,7 +282,7 @@ def _show_activity(answer: Mapping[str, Any]) -> None:
 def _show_access_change(one: Mapping[str, Any]) -> None:
     from overflight.cli.output import emit_rows
 
-    who = f" by {one['user']}" if one["user"] else ""
+    who = f" (seen with a call of {one['seen_with']})" if one["seen_with"] else ""
     title = f"{one['time']:%Y-%m-%d %H:%M:%S} UTC{who}: {one['old'][:12] or 'nothing recorded'} -> {one['new'][:12]}"
     click.echo(click.style(title, bold=True))
     if one["first"]:

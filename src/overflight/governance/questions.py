@@ -116,8 +116,10 @@ def outcome(entry: Entry) -> str:
 
 
 def statement(entry: Entry) -> str:
-    """Layer, policy and statement that decided, for example ``identity overflight-approver/Decide``."""
+    """Layer, policy and statement that decided (``identity overflight-approver/Decide``), or that none allows it."""
     decision = entry.decision
+    if decision.get("outcome") == "implicit-deny":
+        return f"no {decision.get('layer', '')} policy allows it"
     name = "/".join(str(decision[key]) for key in ("policy", "sid") if decision.get(key))
     return " ".join(part for part in (str(decision.get("layer", "")), name) if part)
 
@@ -138,12 +140,13 @@ def resource(entry: Entry) -> str:
     return own[0] if own else decided
 
 
-def who_approved(entries: Iterable[Entry], package_arn: str) -> dict[str, Any]:
+def who_approved(entries: Iterable[Entry], package_arn: str, *, run: str = "") -> dict[str, Any]:
     """Every decision about a model package, the one that holds, and refused attempts at one.
 
     Args:
         entries: The trail.
         package_arn: ARN of the package; its account and region are not compared, its group and version are.
+        run: Id of the pipeline execution that registered it, where known: a step's call is found by it.
     """
     name = package_arn.rsplit(":", 1)[-1]
     decisions, attempts, registered = [], [], None
@@ -151,8 +154,7 @@ def who_approved(entries: Iterable[Entry], package_arn: str) -> dict[str, Any]:
         if entry.service != "sagemaker" or entry.operation not in {"UpdateModelPackage", "CreateModelPackage"}:
             continue
         if entry.operation == "CreateModelPackage":
-            made = str(entry.parameters.get("ModelPackageArn", ""))
-            registered = row(entry) if made.endswith(f":{name}") and not entry.error else registered
+            registered = row(entry) if _registers(entry, name, run) else registered
         elif not str(entry.parameters.get("ModelPackageArn", "")).endswith(f":{name}"):
             continue
         elif entry.error:
@@ -188,25 +190,16 @@ def people(approval: Mapping[str, Any] | None, *others: str) -> dict[str, Any]:
 
 
 def activity(entries: Iterable[Entry], user: str) -> dict[str, Any]:
-    """What a person did by day and session (role, machine, process): reads counted, changes and denials listed."""
-    days: dict[str, dict[tuple[str, str, str], dict[str, Any]]] = {}
+    """What a person did by day and session (role and machine): reads counted, changes and denials listed."""
+    days: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
     for entry in entries:
         if entry.user != user:
             continue
-        key = (entry.role, str(entry.details.get("host", "")), str(entry.details.get("pid", "")))
+        key = (entry.role, str(entry.details.get("host", "")))
         sessions = days.setdefault(entry.time.astimezone(UTC).date().isoformat(), {})
-        if key not in sessions:
-            named = dict(zip(("role", "host", "process"), key, strict=True))
-            sessions[key] = {
-                **named,
-                "first": entry.time,
-                "last": entry.time,
-                "reads": Counter(),
-                "changes": [],
-                "denied": [],
-            }
-        session = sessions[key]
+        session = sessions.setdefault(key, _session(*key, entry))
         session["last"] = max(session["last"], entry.time)
+        session["processes"].update({entry.details["pid"]} if "pid" in entry.details else ())
         if entry.denied:
             session["denied"].append(row(entry))
         elif entry.read_only:
@@ -231,7 +224,7 @@ def access_changes(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         {
             "sequence": entry.sequence,
             "time": entry.time,
-            "user": entry.details.get("user", ""),
+            "seen_with": entry.details.get("seen_with", ""),
             "host": entry.details.get("host", ""),
             "old": entry.parameters.get("Old", ""),
             "new": entry.parameters.get("New", ""),
@@ -242,6 +235,15 @@ def access_changes(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         for entry in entries
         if (entry.service, entry.operation) == ACCESS_CHANGED
     ]
+
+
+def _registers(entry: Entry, name: str, run: str) -> bool:
+    """Whether the call made this version: by its answer, or as the step of the run that did."""
+    if entry.error:
+        return False
+    made = str(entry.parameters.get("ModelPackageArn", ""))
+    group = str(entry.parameters.get("ModelPackageGroupName", "")).rsplit("/", 1)[-1]
+    return made.endswith(f":{name}") or bool(run and _run(entry) == run and name.split("/")[1:2] == [group])
 
 
 def _decision(entry: Entry) -> dict[str, Any]:
@@ -267,8 +269,21 @@ def _decision(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _session(role: str, host: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "role": role,
+        "host": host,
+        "first": entry.time,
+        "last": entry.time,
+        "processes": set(),
+        "reads": Counter(),
+        "changes": [],
+        "denied": [],
+    }
+
+
 def _counted(session: dict[str, Any]) -> dict[str, Any]:
-    return {**session, "reads": dict(session["reads"].most_common())}
+    return {**session, "reads": dict(session["reads"].most_common()), "processes": len(session["processes"])}
 
 
 def _action_fits(pattern: str, entry: Entry) -> bool:

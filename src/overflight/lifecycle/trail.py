@@ -140,9 +140,8 @@ def who_approved(context: Context, package: str) -> dict[str, Any]:
     """
     facts = _package(context, package)
     name = facts["arn"] if facts else f":model-package/{package.removeprefix('model-package/')}"
-    wanted = Filter(resource=name.rsplit(":", 1)[-1])
-    entries = (entry for entry in _ordered(context, wanted) if not entry.read_only)
-    answer = questions.who_approved(entries, name)
+    entries = (entry for entry in _ordered(context, Filter()) if not entry.read_only)
+    answer = questions.who_approved(entries, name, run=str((facts or {}).get("run", "")))
     if not facts and not (answer["holds"] or answer["refused"]):
         raise NotFoundError(
             "neither the registry nor the trail knows this package", where=package, cure="See: overflight models list"

@@ -73,13 +73,13 @@ def _record(transaction: Transaction, account: LocalAccount, access: Access, *, 
     trail.append(
         transaction,
         time=account.clock(),
-        caller=account.arn("iam", "root"),
+        caller=account.arn("iam", f"service/{SERVICE}"),
         service=SERVICE,
         operation=OPERATION,
         read_only=False,
         request_id="",
         parameters={"Old": old, "New": access.digest, "Roles": sorted(access.roles), "Changes": changes},
-        details={"user": user, "host": socket.gethostname(), "pid": os.getpid()},
+        details={"seen_with": user, "host": socket.gethostname(), "pid": os.getpid()},
     )
     return True
 

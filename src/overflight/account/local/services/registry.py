@@ -175,9 +175,11 @@ def _delete_group(call: Call) -> dict[str, Any]:
 
 @operation("sagemaker", "CreateModelPackage")
 def _create_package(call: Call) -> dict[str, Any]:
-    return create_model_package_version(
+    made = create_model_package_version(
         call.transaction, call.account, call.caller.arn, call.params, create_group=False
     )
+    call.notes["ModelPackageArn"] = made["ModelPackageArn"]  # the trail knows then which version was registered
+    return made
 
 
 @operation("sagemaker", "DescribeModelPackage")
