@@ -83,6 +83,14 @@ def test_whoever_trained_may_not_approve_and_the_attempt_is_announced(anna, toy)
     assert describe_package(anna, toy.arn)["status"] == "PendingManualApproval"
 
 
+def test_the_accounts_own_refusal_is_passed_on_with_its_cure(ben, toy):
+    carl = Context(ben.settings.model_copy(update={"user": "carl", "role": "ml-engineer"}))
+    with pytest.raises(RefusedError, match="not authorized to perform: events:PutEvents") as refusal:
+        approve(carl, toy.arn, reason=REASON)
+    assert "--as approver models approve" in refusal.value.cure
+    assert describe_package(ben, toy.arn)["status"] == "PendingManualApproval"
+
+
 def test_who_started_the_run_whose_model_was_reused_trained_it_too(anna, ben, tmp_path):
     earlier = start_of(local_account(ben.settings), person(ben.settings, "data-scientist", "ben"))
     toy = register_toy(anna, tmp_path, artefact_run=earlier.rsplit("/", 1)[1])
