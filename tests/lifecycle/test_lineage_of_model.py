@@ -3,7 +3,7 @@
 import csv
 import json
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -397,6 +397,39 @@ class TestOnAws:
         assert said["Data"] == said["Code"] == said["Measured"] == "not recorded"
         assert any("execution is not there any more" in remark.text for remark in found.graph.remarks)
         assert found.graph.faults() == ()
+
+    def test_who_deployed_is_the_run_that_was_at_work_then(self, stubbed):
+        context, stub = stubbed
+        self.serving(stub)
+        stub.add_client_error("describe_model_package", "ValidationException", "does not exist")
+        arn = f"{self.PREFIX}:pipeline/overflight-deploy/execution/deployrun001"
+        listed = [
+            {"PipelineExecutionArn": f"{arn}x", "StartTime": NOON + timedelta(hours=1)},
+            {"PipelineExecutionArn": f"{arn}y", "StartTime": NOON - timedelta(minutes=1)},
+            {"PipelineExecutionArn": arn, "StartTime": NOON - timedelta(minutes=2)},
+        ]
+        stub.add_response("list_pipeline_executions", {"PipelineExecutionSummaries": listed})
+        for name in ("overflight-dev-other", "overflight-prod-cars"):
+            parameters = [{"Name": "EndpointName", "Value": name}]
+            stub.add_response("list_pipeline_parameters_for_execution", {"PipelineParameters": parameters})
+        execution = {
+            "PipelineExecutionArn": arn, "PipelineExecutionStatus": "Succeeded",
+            "CreationTime": NOON - timedelta(minutes=2), "LastModifiedTime": NOON + timedelta(minutes=2),
+            "CreatedBy": {"IamIdentity": {"Arn": f"{self.SESSION}/overflight-ml-engineer/clara"}},
+        }  # fmt: skip
+        for _ in range(2):
+            stub.add_response("describe_pipeline_execution", execution)
+        stub.add_response("list_pipeline_parameters_for_execution", {"PipelineParameters": []})
+        stub.add_client_error("describe_pipeline_definition_for_execution", "ResourceNotFound", "")
+        job = {"ProcessingJob": {"Arn": f"{self.PREFIX}:processing-job/deploy-1"}}
+        step = {"StepName": "Deploy", "StepStatus": "Succeeded", "Metadata": job}
+        stub.add_response("list_pipeline_execution_steps", {"PipelineExecutionSteps": [step]})
+        stub.add_client_error("describe_processing_job", "ValidationException", "not found")
+        found = lineage_of(context, "cars", kind="endpoint")
+        said = answer(found.graph, found.start)
+        assert said["Deployed"] == "2026-03-01 12:00Z by clara as ml-engineer with run deployrun001"
+        assert said["Pipeline"] == "not recorded"  # what deployed it did not make it
+        assert ("Deploy", "Produced", "ModelDeployment") in links(found.graph)
 
     def test_a_refusal_is_not_taken_for_an_absence(self, stubbed):
         context, stub = stubbed

@@ -101,6 +101,7 @@ def _document(found: Lineage) -> dict[str, Any]:
 def _print(found: Lineage, uses: list[dict[str, Any]]) -> None:
     from overflight.cli.output import console, emit_facts, emit_rows
     from overflight.governance.lineage_answer import answer
+    from overflight.governance.lineage_view import card, grouped_remarks
 
     emit_facts(answer(found.graph, found.start))
     if uses:
@@ -112,8 +113,9 @@ def _print(found: Lineage, uses: list[dict[str, Any]]) -> None:
         out.print(line, soft_wrap=not out.is_terminal, overflow="ellipsis", no_wrap=True)
     if found.graph.remarks:
         click.echo("\nMissing or contradictory")
-        for remark in found.graph.remarks:
-            click.echo(f"  {remark.tone}: {found.graph.by_arn[remark.arn].name}: {remark.text}")
+        for tone, text, entities in grouped_remarks(found.graph):
+            click.echo(f"  {tone}: {text}")
+            click.echo(f"      {', '.join(f'{card(one).word} {one.name}' for one in entities)}")
     if found.others:
         also = " and ".join(f"--kind {kind}" for kind in found.others)
         click.echo(f"\nThis is the {found.kind}; other things of this name: {also}")

@@ -91,7 +91,7 @@ def _deployed(graph: Graph) -> str:
     ]
     texts = [f"by {one.properties.get('started by', NOT_RECORDED)} with run {one.name}" for one in runs]
     when = _all(graph, "ModelDeployment", lambda one: day(one.created))
-    return f"{when or NOT_RECORDED} {'; '.join(texts) or f'by whom is {NOT_RECORDED}'}"
+    return f"{when or NOT_RECORDED} {'; '.join(texts) or f'(by whom is {NOT_RECORDED})'}"
 
 
 def _model(entity: Entity) -> str:
@@ -102,7 +102,8 @@ def _model(entity: Entity) -> str:
 
 def _artefact(entity: Entity) -> str:
     digest = entity.properties.get("sha256", "")
-    return f"{entity.name} sha256 {digest}" if digest else f"{entity.name}, digest {NOT_RECORDED}"
+    size = f" ({int(entity.properties['bytes']) / 1e6:.1f} MB)" if "bytes" in entity.properties else ""
+    return f"sha256 {digest}{size}" if digest else f"{entity.name}, digest {NOT_RECORDED}"
 
 
 def _decision(entity: Entity) -> str:

@@ -17,9 +17,9 @@ from overflight.files import write_text
 from overflight.governance.lineage import Edge, Entity, Graph
 from overflight.governance.lineage_answer import answer, day
 from overflight.governance.lineage_layout import CARD_H, CARD_W, layout
-from overflight.governance.lineage_view import card, condensed, short, without_implied
+from overflight.governance.lineage_view import card, condensed, grouped_remarks, short, without_implied
 
-_NAME_CHARS, _LINE_CHARS, _LINES = 27, 36, 2
+_NAME_CHARS, _LINE_CHARS, _LINES = 25, 36, 2
 _KIND_WORDS = {
     "Artifact": "artifact: data, model, code",
     "TrialComponent": "trial component: a job",
@@ -78,7 +78,10 @@ def page(graph: Graph, start: str, *, photos: Sequence[Mapping[str, object]] = (
     ids = {entity.arn: f"e{number}" for number, entity in enumerate(_in_order(shown), start=1)}
     drawn = without_implied(shown)
     places = layout(drawn)
-    remarks = [(short(shown.by_arn[one.arn].name), one.tone, one.text, ids[one.arn]) for one in shown.remarks]
+    remarks = [
+        (tone, text, [(f"{card(one).word} {short(one.name)}", ids[one.arn]) for one in entities])
+        for tone, text, entities in grouped_remarks(shown)
+    ]
     subject = card(graph.by_arn[start])
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
         files("overflight.governance").joinpath("lineage.html").read_text(encoding="utf-8")

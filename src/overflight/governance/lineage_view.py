@@ -149,6 +149,14 @@ def tree(graph: Graph, starts: Iterable[str], *, forward: bool) -> Iterator[Tree
         yield from walk(start, "", "", frozenset())
 
 
+def grouped_remarks(graph: Graph) -> tuple[tuple[str, str, tuple[Entity, ...]], ...]:
+    """Tone and text of the remarks, each once, with the entities that it is about; contradictions first."""
+    found: dict[tuple[str, str], list[Entity]] = {}
+    for remark in sorted(graph.remarks, key=lambda one: one.tone):
+        found.setdefault((remark.tone, remark.text), []).append(graph.by_arn[remark.arn])
+    return tuple((tone, text, tuple(entities)) for (tone, text), entities in found.items())
+
+
 def ends(graph: Graph) -> tuple[str, ...]:
     """What nothing came of, endpoints first: where drawings of what made something begin."""
     found = [entity for entity in graph.entities if not graph.destinations[entity.arn]]
