@@ -81,6 +81,13 @@ def test_a_damaged_model_ends_the_server_with_a_message(start_server, tmp_path):
     assert "Traceback" not in broken.log.read_text()
 
 
+def test_a_model_that_was_not_approved_ends_the_server_with_both_digests(start_server, model_folder):
+    """A deployment names the model it has checked: whoever swaps the artefact afterwards gets no server."""
+    server = start_server(model_folder, ready=False, OVERFLIGHT_SERVE_MODEL_SHA256="0" * 64)
+    assert server.process.wait(60) == 5
+    assert "approved and deployed was 000000000000" in server.log.read_text()
+
+
 def test_sigterm_finishes_what_was_admitted_refuses_the_rest_and_ends(start_server, tmp_path):
     slow = start_server(write_model_folder(tmp_path / "model", extra_work=300), OVERFLIGHT_SERVE_THREADS="1")
     body = encode_jpeg(painted_photo(640, 640, [(160, 160, 64, "red")]))
