@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
 import sqlite3
 from datetime import UTC, datetime
 
 import boto3
 import pytest
+from botocore.loaders import Loader
 from botocore.stub import Stubber
 from click.testing import CliRunner
 
+from overflight.account.local import login
 from overflight.account.local.account import open_account
 from overflight.account.local.login import local_session
 from overflight.cli.app import App
@@ -28,16 +32,18 @@ SPECIFICATION = {
 }
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """An account in which ada registered a package, was refused an approval, and eve approved it."""
-    monkeypatch.setenv("OVERFLIGHT_TRAIL_KEYS", str(tmp_path / "keys"))
-    monkeypatch.setenv("OVERFLIGHT_USER", "olga")
-    home = tmp_path / "home"
-    account = open_account(load_settings(home=home))
+LOADER = Loader()  # botocore's service models are read once for all tests
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """An account in which ada registered a package, was refused an approval, and eve approved it; and its settings."""
+    folder = tmp_path_factory.mktemp("story")
+    settings = load_settings(home=folder / "home", trail_keys=folder / "keys")
+    account = open_account(settings)
 
     def acting(role, user):
-        return local_session(account, role=role, user=user).client("sagemaker")
+        return local_session(account, role=role, user=user, loader=LOADER).client("sagemaker")
 
     owner = acting("administrator", "ada")
     owner.create_model_package_group(ModelPackageGroupName="overflight-cars")
@@ -56,6 +62,18 @@ def home(tmp_path, monkeypatch):
         CustomerMetadataProperties={"approval_event": "e-1", "approval_artefact_sha256": "ab" * 32},
     )
     account.close()
+    return settings
+
+
+@pytest.fixture
+def home(story, tmp_path, monkeypatch):
+    """A copy of that account, with its checkpoints where they belong to the copy."""
+    monkeypatch.setattr(login, "local_session", functools.partial(local_session, loader=LOADER))
+    monkeypatch.setenv("OVERFLIGHT_TRAIL_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("OVERFLIGHT_USER", "olga")
+    home = tmp_path / "home"
+    shutil.copytree(story.home_path, home)
+    shutil.copytree(story.trail_keys_path, load_settings(home=home).trail_keys_path)
     return home
 
 
@@ -101,7 +119,7 @@ def test_the_answer_says_when_the_trail_behind_it_is_not_intact(ask, home):
 
 def test_a_deleted_package_is_still_known_to_the_trail(ask, home):
     account = open_account(load_settings(home=home))
-    owner = local_session(account, role="administrator", user="ada").client("sagemaker")
+    owner = local_session(account, role="administrator", user="ada", loader=LOADER).client("sagemaker")
     owner.delete_model_package(
         ModelPackageName="arn:aws:sagemaker:eu-central-1:000000000000:model-package/overflight-cars/1"
     )
