@@ -227,7 +227,7 @@ def _reach(who: str, access: Access, attempts: Attempts, paths: Catalogue) -> Re
             for link in _taken(who, way, actors, access, attempts):
                 chain = _chain(link, actors)
                 key = (link.gains, link.way)
-                if link.gains == who or any(one.gains == link.gains for one in chain[:-1]):
+                if link.gains == who:
                     continue
                 if key not in chains or _length(chain) < _length(chains[key]):
                     chains[key] = chain
@@ -250,18 +250,24 @@ def _taken(who: str, way: Way, held: Mapping[str, Chain], access: Access, attemp
     if way.trust:
         yield from _trusted(who, way, held, access, attempts)
         return
-    passed = any(step.passes for step in way.steps)
-    for target in access.roles if passed else ("",):
-        moves = _moves(way, target, held, attempts)
-        if moves is None:
-            continue
+    for target in access.roles if any(step.passes for step in way.steps) else ("",):
         if way.capability:
-            yield Link(way.key, way.capability, moves)
-        if way.passed and all(move.actor != target for move in moves):
-            yield Link(way.key, target, moves)
-        for role in way.roles:
-            if role in access.roles and all(move.actor != role for move in moves):
-                yield Link(way.key, role, moves)
+            yield from _link(way, way.capability, _moves(way, target, held, attempts))
+        if way.passed:
+            yield from _link(way, target, _moves(way, target, _others(held, target), attempts))
+    for role in way.roles:
+        if role in access.roles:
+            yield from _link(way, role, _moves(way, "", _others(held, role), attempts))
+
+
+def _link(way: Way, gains: str, moves: tuple[Move, ...] | None) -> Iterator[Link]:
+    if moves is not None:
+        yield Link(way.key, gains, moves)
+
+
+def _others(held: Mapping[str, Chain], role: str) -> dict[str, Chain]:
+    # What a role does with itself is no way to come by it.
+    return {one: chain for one, chain in held.items() if one != role}
 
 
 def _moves(way: Way, target: str, held: Mapping[str, Chain], attempts: Attempts) -> tuple[Move, ...] | None:

@@ -21,12 +21,13 @@ from overflight.governance.escalation_paths import (
     Step,
     principal_of,
 )
-from overflight.iam.access import USER_TAG, Access, Role, trusts_service
-from overflight.iam.actions import condition_keys, find
-from overflight.iam.conditions import texts
+from overflight.iam.access import USER_TAG, Access, Role, principal_keys, trusts_service
+from overflight.iam.actions import condition_keys, find, wildcard_only
+from overflight.iam.conditions import texts, values_of
 from overflight.iam.core import ContextValue, Policy, PolicySet, Request
 from overflight.iam.evaluate import evaluate
 from overflight.iam.patterns import action_pattern
+from overflight.iam.statements import compiled
 
 _NOT_CHOSEN = re.compile(
     r"aws:(principal|resource|source|multifactorauth|securetransport|userid|requestedregion|tagkeys|viaaws|called)"
@@ -36,7 +37,7 @@ _NOT_CHOSEN = re.compile(
 
 _ROLE_TAG = "aws:requesttag/overflight-role"
 _ENV_TAG = "aws:requesttag/env"
-_VALUES_OF_A_CONDITION = 2
+_VALUES_OF_A_CONDITION = 3
 _MAY_ASSUME = Policy(
     "may assume anything",
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]},
@@ -83,6 +84,7 @@ class Attempts:
     _known: dict[tuple[str, str, Step | None], Move | None] = field(default_factory=dict)
     _options: dict[tuple[str, str, Step], tuple[Move, ...]] = field(default_factory=dict)
     _statements: dict[int, list[_Wanted]] = field(default_factory=dict)
+    _relevant: dict[tuple[int, str], list[_Wanted]] = field(default_factory=dict)
 
     def can(self, role: str, step: Step) -> Move | None:
         """A call that does the step with this role, or None; a role that goes along is not looked at."""
@@ -198,18 +200,33 @@ class Attempts:
 
     def _allowed(self, role: str, action: str, step: Step) -> Iterator[Move]:
         asking = self.access.roles[role]
-        if not any(one.allow for policy in asking.policies for one in self._about(policy, action)) and not any(
-            one.allow for policy in self.access.resource_policies.values() for one in self._about(policy, action)
-        ):
-            return
         session = _session(asking)
         for resource in dict.fromkeys(step.at or self._resources(asking, action)):
+            if not self._hopeful(asking, action, resource):
+                continue
             limits = [*asking.policies, *([asking.boundary] if asking.boundary else [])]
             policy = self.access.resource_policy(resource)
             for context in self._contexts([*limits, *([policy] if policy else [])], action, step.fixed):
                 if self.access.decide(role, action, resource, context, session=session).allowed:
                     yield Move(role, action, resource, context)
                     break
+
+    def _hopeful(self, role: Role, action: str, resource: str) -> bool:
+        """Whether a context may help: something allows on the resource, and nothing denies whatever is sent."""
+        asked = "*" if wildcard_only(action) else resource
+        keys = principal_keys(role, self.access.account_id, _session(role))
+
+        def lookup(key: str) -> tuple[str, ...] | None:
+            return values_of(keys[key]) if key in keys else None
+
+        own = [compiled(policy).about(action.lower()) for policy in role.policies]
+        limits = [compiled(role.boundary).about(action.lower())] if role.boundary else []
+        if any(not one.conditions and one.fits(asked, lookup) for denies, _ in (*own, *limits) for one in denies):
+            return False
+        if any(one.fits(asked, lookup) for _, allows in own for one in allows):
+            return True
+        policy = self.access.resource_policy(resource)
+        return policy is not None and bool(compiled(policy).about(action.lower())[1])
 
     def _resources(self, role: Role, action: str) -> list[str]:
         """ARNs that fit the action: its types under the attacker's names, and what the role's own policies name."""
@@ -246,13 +263,17 @@ class Attempts:
             yield {key: value for key, value in sent.items() if value is not None}
 
     def _about(self, policy: Policy, action: str) -> list[_Wanted]:
-        if id(policy) not in self._statements:
-            statements = policy.document["Statement"]
-            listed = [statements] if isinstance(statements, Mapping) else statements
-            self._statements[id(policy)] = [_wanted(one) for one in listed]
-        return [
-            one for one in self._statements[id(policy)] if bool(one.actions.fullmatch(action.lower())) != one.not_action
-        ]
+        """Statements of a policy that are about an action."""
+        key = (id(policy), action)
+        if key not in self._relevant:
+            if id(policy) not in self._statements:
+                self._statements[id(policy)] = [_wanted(one) for one in _statements(policy)]
+            self._relevant[key] = [
+                one
+                for one in self._statements[id(policy)]
+                if bool(one.actions.fullmatch(action.lower())) != one.not_action
+            ]
+        return self._relevant[key]
 
 
 @dataclass(frozen=True)
@@ -321,12 +342,16 @@ def _session(role: Role) -> str:
     return ATTACKER if role.kind == "persona" else ""
 
 
+def _statements(policy: Policy) -> list[Mapping[str, Any]]:
+    listed = policy.document["Statement"]
+    return [listed] if isinstance(listed, Mapping) else list(listed)
+
+
 def _services(trust: Policy) -> set[str]:
-    statements = trust.document["Statement"]
-    listed = [statements] if isinstance(statements, Mapping) else statements
+    """Services that a trust policy names."""
     return {
         service
-        for one in listed
+        for one in _statements(trust)
         if isinstance(one.get("Principal"), Mapping)
         for service in texts(one["Principal"].get("Service", ()))
     }
