@@ -196,6 +196,12 @@ def test_keys_of_the_caller_win(access):
     assert access.decide("person", "s3:PutObject", "arn:aws:s3:::data/bob/x", taken, session="ann").allowed
 
 
+def test_a_resource_of_another_account_needs_its_own_policy(access):
+    assert access.decide("train", "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:any").allowed
+    elsewhere = access.decide("train", "sns:Publish", f"arn:aws:sns:{REGION}:444455556666:any")
+    assert (elsewhere.outcome, elsewhere.layer) == ("implicit-deny", "resource")
+
+
 def test_the_role_behind_an_arn(access):
     train = access.roles["train"]
     assert access.role_of(train.arn) is train

@@ -90,6 +90,9 @@ def test_expanding_patterns():
         ("s3:listbucket", "arn:aws:s3:::b", "s3:prefix", True),
         ("kms:decrypt", "arn:aws:kms:r:1:key/k", "kms:encryptioncontext:x", True),
         ("iam:passrole", "arn:aws:iam::1:role/r", "iam:passedtoservice", True),
+        ("ec2:createnetworkinterface", "arn:aws:ec2:r:1:security-group/g", "ec2:securitygroupid", True),
+        ("ec2:createnetworkinterface", "arn:aws:ec2:r:1:subnet/s", "ec2:securitygroupid", False),
+        ("ec2:createnetworkinterface", "*", "ec2:securitygroupid", True),
     ],
 )
 def test_the_keys_that_aws_supplies(action, resource, key, answer):
