@@ -170,8 +170,9 @@ def lint(app: App, *, template: Path | None, as_json: bool) -> None:
     """Shapes of policies that mislead. Exits with 5 when there is an error."""
     from overflight.cli.output import emit_json, emit_rows
     from overflight.lifecycle.access import lint as use_case
+    from overflight.lifecycle.access import resolved_of_account
 
-    rows = use_case(_access(app, template))
+    rows = use_case(resolved_of_account(app.context(default_role="auditor"), template))
     if as_json:
         emit_json(rows)
     else:

@@ -16,12 +16,12 @@ from overflight.governance.activities import SESSION, Answer, answers, fill, nam
 from overflight.governance.matrix import Cell, cells, counts
 from overflight.governance.matrix_page import write_csv, write_page
 from overflight.governance.personas import Comparison, compare
-from overflight.iam.access import Access, access_of, load_access
+from overflight.iam.access import Access, access_of
 from overflight.iam.actions import find
 from overflight.iam.core import Matched
 from overflight.iam.explain import Explanation, explain
-from overflight.iam.lint import lint_access
-from overflight.infra.templates import read_template, resolve
+from overflight.iam.lint import lint_template
+from overflight.infra.templates import Resolved, load, read_template, resolve
 from overflight.lifecycle.context import Context
 
 
@@ -77,32 +77,32 @@ class Matrix:
         }
 
 
-def access_of_account(context: Context, template: Path | None = None) -> Access:
-    """Roles and policies of the context's account, from the package's template or a changed copy of it.
+def resolved_of_account(context: Context, template: Path | None = None) -> Resolved:
+    """The identity template for the context's account: the package's, or a changed copy of it.
 
     Raises:
         UsageError: the file is not a template that can be resolved.
         NotFoundError: there is no such file.
     """
     settings = context.names if context.is_local else context.settings
+    given = {"Environment": settings.environment, **settings.identity_parameters}
+    account = {"account_id": settings.account_number, "region": settings.region}
     if template is None:
-        return load_access(
-            account_id=settings.account_number,
-            region=settings.region,
-            environment=settings.environment,
-            parameters=settings.identity_parameters,
-        )
+        return load("identity", parameters=given, **account)
     if not template.is_file():
         raise NotFoundError("there is no such file", where=str(template), cure="Give --template a CloudFormation file")
     document = read_template(template.read_text("utf-8"), where=str(template))
-    resolved = resolve(
-        document,
-        name=template.name,
-        parameters={"Environment": settings.environment, **settings.identity_parameters},
-        account_id=settings.account_number,
-        region=settings.region,
-    )
-    return access_of(resolved)
+    return resolve(document, name=template.name, parameters=given, **account)
+
+
+def access_of_account(context: Context, template: Path | None = None) -> Access:
+    """Roles and policies of :func:`resolved_of_account`.
+
+    Raises:
+        UsageError: the file is not a template that can be resolved.
+        NotFoundError: there is no such file.
+    """
+    return access_of(resolved_of_account(context, template))
 
 
 def explain_request(
@@ -199,8 +199,8 @@ def compare_with_aws(access: Access) -> list[Comparison]:
     return [one for one in compare(access) if one.stricter]
 
 
-def lint(access: Access) -> list[dict[str, str]]:
-    """What is wrong with the shapes of the policies, worst first."""
+def lint(resolved: Resolved) -> list[dict[str, str]]:
+    """What is wrong with the shapes and sizes of a template's policies, worst first."""
     found = [
         {
             "severity": one.severity,
@@ -209,7 +209,7 @@ def lint(access: Access) -> list[dict[str, str]]:
             "what": one.what,
             "cure": one.cure,
         }
-        for one in lint_access(access)
+        for one in lint_template(resolved)
     ]
     return sorted(found, key=lambda one: one["severity"] != "error")
 
