@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,6 +155,9 @@ class TestFinishedJob:
         }  # fmt: skip
         assert {key: document[key] for key in expected} == expected
         assert 0 <= document["score_threshold"] <= 1
+        assert document["weights_sha256"] == ""  # trained from scratch
+        assert document["code"]["version"] == document["versions"]["overflight"]
+        assert re.fullmatch("[0-9a-f]{64}", document["code"]["sha256"])
         assert (folder / "model.json").stat().st_mtime_ns == max(path.stat().st_mtime_ns for path in folder.iterdir())
 
     def test_serving_opens_the_model_folder(self, finished):

@@ -115,7 +115,7 @@ def _print(found: Lineage, uses: list[dict[str, Any]]) -> None:
         click.echo("\nMissing or contradictory")
         for tone, text, entities in grouped_remarks(found.graph):
             click.echo(f"  {tone}: {text}")
-            click.echo(f"      {', '.join(f'{card(one).word} {one.name}' for one in entities)}")
+            click.echo(f"      {', '.join(f'{card(one).word} {card(one).name}' for one in entities)}")
     if found.others:
         also = " and ".join(f"--kind {kind}" for kind in found.others)
         click.echo(f"\nThis is the {found.kind}; other things of this name: {also}")

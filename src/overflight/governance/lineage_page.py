@@ -19,7 +19,7 @@ from overflight.governance.lineage_answer import answer, day
 from overflight.governance.lineage_layout import CARD_H, CARD_W, layout
 from overflight.governance.lineage_view import card, condensed, grouped_remarks, short, without_implied
 
-_NAME_CHARS, _LINE_CHARS, _LINES = 25, 36, 2
+_NAME_CHARS, _LINE_CHARS, _LINES = 25, 34, 2
 _KIND_WORDS = {
     "Artifact": "artifact: data, model, code",
     "TrialComponent": "trial component: a job",
@@ -79,7 +79,7 @@ def page(graph: Graph, start: str, *, photos: Sequence[Mapping[str, object]] = (
     drawn = without_implied(shown)
     places = layout(drawn)
     remarks = [
-        (tone, text, [(f"{card(one).word} {short(one.name)}", ids[one.arn]) for one in entities])
+        (tone, text, [(f"{card(one).word} {card(one).name}", ids[one.arn]) for one in entities])
         for tone, text, entities in grouped_remarks(shown)
     ]
     subject = card(graph.by_arn[start])
@@ -92,7 +92,7 @@ def page(graph: Graph, start: str, *, photos: Sequence[Mapping[str, object]] = (
         made=day(made),
         answer=answer(graph, start),
         remarks=remarks,
-        photos=photos,
+        photos=[{key: short(str(value)) for key, value in row.items()} for row in photos],
         boxes=[_box(shown, one, places.places[one.arn], ids, start) for one in shown.entities],
         ways=[(edge.kind, _curve(points), _says(shown, edge)) for edge, points in places.ways.items()],
         size_wh=places.size_wh,

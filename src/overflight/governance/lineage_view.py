@@ -64,6 +64,8 @@ def card(entity: Entity) -> Card:
     if entity.type in {"ProcessingJob", "TrainingJob"} and "step" in entity.properties:
         word = word if entity.type == "TrainingJob" else f"Job {entity.properties['step']}"
         name = entity.name.rsplit("-", 1)[-1] if entity.properties["step"] in entity.name else entity.name
+    if entity.type == "Photograph":
+        name = name.rsplit("/", 1)[-1]
     lines = (_filled(template, entity.properties) for template in known["lines"])
     return Card(word, name, tuple(line for line in lines if line))
 
