@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime
 
@@ -110,4 +112,19 @@ def test_a_file_of_version_1_without_a_trail_is_refused_and_left_alone(store, cl
         Store(store.home, clock=clock)
     with sqlite3.connect(store.path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
+
+
+def test_several_processes_may_migrate_at_once(store, tmp_path):
+    store.close()
+    make_version_1(store.path)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom overflight.account.clock import utc_now\n"
+        "from overflight.account.local.store import Store\nStore(Path(sys.argv[1]), clock=utc_now).close()\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(store.home)]) for _ in range(3)]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT COUNT(*) FROM trail WHERE details = ''").fetchone() == (3,)
     connection.close()

@@ -19,7 +19,7 @@ from overflight.account.local.account import open_account
 from overflight.account.local.login import local_session
 from overflight.cli.app import App
 from overflight.cli.trail import trail
-from overflight.errors import NotFoundError, RefusedError, UsageError
+from overflight.errors import NotFoundError, RefusedError, StoreError, UsageError
 from overflight.governance.questions import Filter
 from overflight.lifecycle import trail as use_cases
 from overflight.lifecycle.context import Context
@@ -197,6 +197,25 @@ def test_beginning_anew_needs_a_reason_and_is_told(ask):
     text = ask("verify").output
     assert "1 checkpoints are of an earlier trail in this place" in text
     assert "moved here" in text
+
+
+def test_an_account_made_anew_in_the_same_place_is_said_with_the_cure(ask, home):
+    shutil.rmtree(home)
+    found = json.loads(ask("verify", "--json").output)["findings"]
+    assert "--begin" in found[0]["meaning"]
+    refused = ask("checkpoint").exception
+    assert isinstance(refused, StoreError)
+    assert "--begin" in refused.cure
+    assert ask("checkpoint", "--begin", "course of Monday").exit_code == 0
+    assert ask("verify").exit_code == 0
+
+
+def test_a_folder_of_keys_that_cannot_be_written_is_said_with_the_cure(ask, tmp_path):
+    shutil.rmtree(tmp_path / "keys")
+    (tmp_path / "keys").write_text("")
+    refused = ask("checkpoint").exception
+    assert isinstance(refused, StoreError)
+    assert "OVERFLIGHT_TRAIL_KEYS" in refused.cure
 
 
 @pytest.mark.parametrize("command", [["verify"], ["query"], ["user", "ada"], ["checkpoint"], ["access-changes"]])

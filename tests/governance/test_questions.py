@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -192,11 +193,55 @@ def test_registered_by_the_answer_of_the_call():
         pytest.param("ada", "ada", "2 persons", id="two"),
         pytest.param("eve", "ada", "one person in several roles: eve is also registrant", id="registrant"),
         pytest.param("eve", "eve", "one person in several roles: eve is also registrant and trainer", id="one"),
+        pytest.param("Eve", "ada", "one person in several roles: eve is also registrant", id="any case"),
     ],
 )
 def test_persons(registrant, trainer, verdict):
     arn = "arn:aws:sts::0:assumed-role/overflight-x/"
     assert people({"user": "eve"}, arn + registrant, arn + trainer)["verdict"] == verdict
+
+
+def test_sessions_of_pipelines_are_nobody():
+    pipeline = "arn:aws:sts::0:assumed-role/overflight-register/SageMaker"
+    assert people({"user": "eve"}, pipeline, "")["verdict"] == "nobody but the approver is known"
+    trainer = "arn:aws:sts::0:assumed-role/overflight-data-scientist/ada"
+    assert people({"user": "eve"}, pipeline, trainer)["verdict"] == "2 persons"
+
+
+def announced(number, role, user, kind, error="", **detail):
+    event = {
+        "Source": "overflight.governance",
+        "DetailType": kind,
+        "Detail": json.dumps(detail),
+        "Resources": [PACKAGE],
+    }
+    other = {"Source": "other", "DetailType": kind, "Detail": "{}", "Resources": [PACKAGE]}
+    return entry(number, role, user, "PutEvents", service="events", error=error, days=1, Entries=[other, event])
+
+
+def test_what_was_announced_with_the_decision_is_told_with_it():
+    told = announced(
+        5, "approver", "eve", "Model Approval Decision", gates={"passed": True}, evidence={"model_sha256": "m"}
+    )
+    approval = who_approved([told, TRAIL[4]], PACKAGE)["approval"]
+    assert approval["gates"] == {"passed": True}
+    assert approval["evidence"] == {"model_sha256": "m", "artefact_sha256": "ab", "survey": "s"}
+
+
+def test_attempts_that_the_rules_refused_are_told():
+    words = ["'ada' trained it and may not approve it"]
+    own = announced(1, "approver", "ada", "Model Approval Refused", decision="approve", objections=words)
+    no_role = announced(
+        2, "data-scientist", "ada", "Model Approval Refused", error="AccessDeniedException", decision="approve"
+    )
+    unreadable = announced(3, "approver", "ada", "Model Approval Refused")
+    unreadable.parameters["Entries"][1]["Detail"] = {"characters": 99_999, "sha256": "x"}
+    found = who_approved([own, no_role, unreadable], PACKAGE)["refused"]
+    assert [(one["role"], one["action"], one["outcome"], one["statement"]) for one in found] == [
+        ("approver", "models approve", "refused", words[0]),
+        ("data-scientist", "models approve", "denied", ""),
+        ("approver", "models decide", "refused", ""),
+    ]
 
 
 def test_without_an_approval_there_is_no_verdict_about_persons():

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from overflight.account.trail_entry import Entry, role_and_user
+from overflight.account.trail_entry import Entry
 from overflight.errors import UsageError
+from overflight.governance import approvals
 
 _SPAN = re.compile(r"^(\d+)([mhdw])$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -150,19 +151,27 @@ def who_approved(entries: Iterable[Entry], package_arn: str, *, run: str = "") -
     """
     name = package_arn.rsplit(":", 1)[-1]
     decisions, attempts, registered = [], [], None
+    announced: Mapping[str, Any] = {}
     for entry in entries:
-        if entry.service != "sagemaker" or entry.operation not in {"UpdateModelPackage", "CreateModelPackage"}:
+        if (entry.service, entry.operation) == ("events", "PutEvents"):
+            kind, detail = _announcement(entry, name)
+            if kind and (entry.error or kind == approvals.EVENT_REFUSED):
+                attempts.append(_attempt(entry, name, detail))
+            elif kind == approvals.EVENT_DECISION:
+                announced = detail
+        elif entry.service != "sagemaker":
             continue
-        if entry.operation == "CreateModelPackage":
+        elif entry.operation == "CreateModelPackage":
             registered = row(entry) if _registers(entry, name, run) else registered
-        elif not str(entry.parameters.get("ModelPackageArn", "")).endswith(f":{name}"):
+        elif not _decides(entry, name):
             continue
         elif entry.error:
             attempts.append(row(entry))
-        elif entry.parameters.get("ModelApprovalStatus") in _DECISIONS:
-            decisions.append(_decision(entry))
-    approvals = [number for number, one in enumerate(decisions) if one["decision"] == "Approved"]
-    last = approvals[-1] if approvals else None
+        else:
+            decisions.append(_decision(entry, announced))
+            announced = {}
+    approved = [number for number, one in enumerate(decisions) if one["decision"] == "Approved"]
+    last = approved[-1] if approved else None
     return {
         "package": name.removeprefix("model-package/"),
         "holds": decisions[-1]["decision"] if decisions else "",
@@ -174,19 +183,24 @@ def who_approved(entries: Iterable[Entry], package_arn: str, *, run: str = "") -
     }
 
 
-def people(approval: Mapping[str, Any] | None, *others: str) -> dict[str, Any]:
-    """Whether the persons of a model are different ones: the approver and the ARNs of registrant and trainer.
-
-    Sessions of pipelines carry the name of whoever started them or of the service itself; only names are compared.
-    """
+def people(approval: Mapping[str, Any] | None, registrant_arn: str, trainer_arn: str) -> dict[str, Any]:
+    """Whether the persons behind a model are different ones; sessions of jobs and pipelines name nobody."""
     approver = str(approval["user"]) if approval else ""
-    named = {"approver": approver} | {
-        deed: role_and_user(arn)[1] for deed, arn in zip(("registrant", "trainer"), others, strict=False) if arn
+    others = {"registrant": registrant_arn, "trainer": trainer_arn}
+    named = {
+        deed: who.user
+        for deed, who in ((deed, approvals.person_of(arn)) for deed, arn in others.items() if arn)
+        if not who.is_service
     }
-    same = sorted(deed for deed, name in named.items() if deed != "approver" and name and name == approver)
-    count = len({name for name in named.values() if name})
-    verdict = f"one person in several roles: {approver} is also {' and '.join(same)}" if same else f"{count} persons"
-    return {**named, "verdict": verdict if approver else "not approved"}
+    same = [deed for deed, name in named.items() if name.casefold() == approver.casefold()]
+    count = len({name.casefold() for name in (approver, *named.values())})
+    if not approver:
+        verdict = "not approved"
+    elif same:
+        verdict = f"{approvals.ONE_PERSON}: {approver} is also {' and '.join(same)}"
+    else:
+        verdict = f"{count} persons" if named else "nobody but the approver is known"
+    return {"approver": approver, **named, "verdict": verdict}
 
 
 def activity(entries: Iterable[Entry], user: str) -> dict[str, Any]:
@@ -246,10 +260,47 @@ def _registers(entry: Entry, name: str, run: str) -> bool:
     return made.endswith(f":{name}") or bool(run and _run(entry) == run and name.split("/")[1:2] == [group])
 
 
-def _decision(entry: Entry) -> dict[str, Any]:
+def _decides(entry: Entry, name: str) -> bool:
+    """Whether the call decides about this package, or tries to."""
+    asked = entry.parameters
+    return (
+        entry.operation == "UpdateModelPackage"
+        and str(asked.get("ModelPackageArn", "")).endswith(f":{name}")
+        and asked.get("ModelApprovalStatus") in _DECISIONS
+    )
+
+
+def _announcement(entry: Entry, name: str) -> tuple[str, Mapping[str, Any]]:
+    """Kind and content of the event about a decision on this package that the call publishes; "" for none."""
+    for event in entry.parameters.get("Entries") or ():
+        if not isinstance(event, dict) or event.get("Source") != approvals.EVENT_SOURCE:
+            continue
+        if any(str(arn).endswith(f":{name}") for arn in event.get("Resources") or ()):
+            try:
+                detail = json.loads(event.get("Detail", ""))
+            except (TypeError, ValueError):  # so long that the trail keeps its digest only
+                detail = {}
+            return str(event.get("DetailType", "")), detail if isinstance(detail, dict) else {}
+    return "", {}
+
+
+def _attempt(entry: Entry, name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+    """An attempt that the rules of approvals refused before the account was asked."""
+    objections = [str(one) for one in detail.get("objections") or ()]
+    return {
+        **row(entry),
+        "action": f"models {detail.get('decision', 'decide')}",
+        "resource": name,
+        "outcome": "denied" if entry.denied else "refused",
+        "statement": "; ".join(objections) or statement(entry),
+    }
+
+
+def _decision(entry: Entry, announced: Mapping[str, Any]) -> dict[str, Any]:
     parameters = entry.parameters
     metadata = parameters.get("CustomerMetadataProperties") or {}
     stage = parameters.get("ModelLifeCycle") or {}
+    kept = {name: metadata[key] for key, name in _EVIDENCE.items() if key in metadata}
     return {
         "decision": parameters["ModelApprovalStatus"],
         "user": entry.user,
@@ -259,7 +310,8 @@ def _decision(entry: Entry) -> dict[str, Any]:
         "reason": parameters.get("ApprovalDescription", ""),
         "stage": "/".join(str(stage[key]) for key in ("Stage", "StageStatus") if key in stage),
         "approval_event": metadata.get("approval_event", ""),
-        "evidence": {name: metadata[key] for key, name in _EVIDENCE.items() if key in metadata},
+        "evidence": {**(announced.get("evidence") or {}), **kept},
+        "gates": announced.get("gates") or {},
         "people": metadata.get("approval_people", ""),
         "statement": statement(entry),
         "sequence": entry.sequence,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from overflight.account.session import local_account
 from overflight.account.trail_entry import Entry, from_record
-from overflight.errors import NotFoundError, RefusedError, UsageError
+from overflight.errors import NotFoundError, RefusedError, StoreError, UsageError
 from overflight.governance import questions
 from overflight.governance.questions import Filter
 from overflight.lifecycle.context import Context
@@ -72,21 +72,35 @@ def checkpoint(context: Context, *, kms_key: str = "", begin: str = "") -> dict[
 
     Raises:
         RefusedError: the role may not read the trail.
-        ResourceError, OSError: the folder of the checkpoints cannot be written.
+        StoreError: the folder of the checkpoints cannot be written, or they are of another trail.
     """
+    from overflight.account.local import trail
     from overflight.account.local.checkpoint_keys import FileSigner, KmsSigner, Signer
 
     account = _opened(context)
     with account.store.read() as transaction:
-        head = transaction.connection.exec_driver_sql(
-            "SELECT sequence, hash FROM trail ORDER BY sequence DESC LIMIT 1"
-        ).one()
+        (head,) = trail.entries(transaction, limit=1, newest_first=True)
 
     def signer(folder: Path) -> Signer:
         return KmsSigner(_kms(context), kms_key) if kms_key else FileSigner(folder)
 
     writer = _checkpointer(account)
-    made, new = writer.write(head.sequence, head.hash, reason=begin or "asked for", signer=signer, begins=bool(begin))
+    reason, place = begin or "asked for", str(writer.ledger.path)
+    try:
+        made, new = writer.write(head.sequence, head.hash, reason=reason, signer=signer, begins=bool(begin))
+    except OSError as error:
+        raise StoreError(
+            f"the checkpoint cannot be written ({error.strerror or error})",
+            where=place,
+            cure="Set OVERFLIGHT_TRAIL_KEYS to a folder that can be written",
+        ) from error
+    if not new and _hash_of(account, made.sequence) != made.hash:
+        raise StoreError(
+            f"checkpoint {made.number} is of entry {made.sequence} as this trail does not have it",
+            where=place,
+            cure="See: overflight trail verify. If the account's folder was deleted or moved on purpose: "
+            'overflight trail checkpoint --begin "REASON"',
+        )
     return {**asdict(made), "new": new, "sha256": made.digest, "file": str(writer.ledger.path)}
 
 
@@ -153,7 +167,7 @@ def who_approved(context: Context, package: str) -> dict[str, Any]:
         "trained_by": trained,
         "registered_by": registered,
         "people": questions.people(answer["approval"], registered, trained),
-        "gates": (facts or {}).get("metrics", {}),
+        "metrics_now": (facts or {}).get("metrics", {}),
         "run": (facts or {}).get("run", ""),
         "survey": (facts or {}).get("survey", ""),
         "proof": _proof(context, answer["approval"]),
@@ -255,6 +269,14 @@ def _checkpointer(account: LocalAccount) -> Checkpointer:
     if not isinstance(listener, Checkpointer):
         raise UsageError("this account keeps no checkpoints", cure="Open it with the settings' trail_keys")
     return listener
+
+
+def _hash_of(account: LocalAccount, sequence: int) -> str:
+    from overflight.account.local import trail
+
+    with account.store.read() as transaction:
+        found = trail.entries(transaction, after=sequence - 1, before=sequence + 1)
+    return found[0].hash if found else ""
 
 
 def _facts(found: Verification) -> dict[str, Any]:

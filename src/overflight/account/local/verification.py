@@ -259,7 +259,10 @@ def _against(walk: _Walk, used: Sequence[Checkpoint]) -> tuple[list[Finding], in
         problem = (
             f"entries {walk.expected} to {last.sequence} are missing: checkpoint {last.number} of {last.time} has them"
         )
-        meaning = "the end of the trail was cut off, or the folder was replaced by an older copy or a new account"
+        meaning = (
+            "the end of the trail was cut off, or the folder was replaced by an older copy or a new account; "
+            'if you did that yourself: overflight trail checkpoint --begin "REASON"'
+        )
         findings.append(Finding(walk.expected, problem, meaning))
     return findings, covered
 
