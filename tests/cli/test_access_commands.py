@@ -106,3 +106,23 @@ def test_roles_are_listed_with_what_they_are_for():
 
 def test_the_comparison_lists_what_awss_personas_may():
     assert "Register a model that is approved from birth" in run("compare").output
+
+
+def test_nobody_comes_too_far_with_our_template():
+    found = json.loads(run("escalate", "--json").output)
+    assert (found["paths"], found["findings"]) == (25, [])
+    assert {"auditor", "admin"} <= set(found["nothing"])
+    assert all(one["accepted"] for one in found["reach"])
+
+
+def test_a_broken_copy_is_refused_with_a_counter_example(tmp_path):
+    copy = tmp_path / "identity.yaml"
+    copy.write_text(
+        template_text("identity").replace(
+            'role/${Prefix}-experiment"\n                  Condition', 'role/*"\n                  Condition'
+        )
+    )
+    result = run("escalate", "--template", str(copy))
+    assert isinstance(result.exception, RefusedError)
+    assert "data-scientist comes by" in result.output
+    assert "iam:PassRole" in result.output

@@ -147,6 +147,37 @@ def matrix(app: App, *, html: Path | None, csv_file: Path | None, template: Path
 @template_option
 @json_option
 @pass_app
+def escalate(app: App, *, template: Path | None, as_json: bool) -> None:
+    """How far each role could come, with counter-examples. Exits with 5 when somebody comes too far."""
+    from overflight.cli.output import emit_json, emit_rows
+    from overflight.lifecycle.access import escalate as use_case
+
+    found = use_case(_access(app, template))
+    if as_json:
+        emit_json(found)
+    else:
+        rows = [
+            {"role": one["who"], "can come by": one["comes_by"], "accepted because": one["accepted"]}
+            for one in found["reach"]
+        ]
+        emit_rows(rows, ["role", "can come by", "accepted because"], empty="Nobody comes beyond their own rights.")
+        click.echo(f"\nNothing beyond their own rights: {', '.join(found['nothing']) or 'nobody'}")
+        click.echo(f"{found['paths']} paths tried, {len(found['findings'])} findings")
+        for one in found["findings"]:
+            click.echo("\n" + "\n".join(one["words"]))
+    if found["findings"]:
+        first = found["findings"][0]
+        raise RefusedError(
+            f"{len(found['findings'])} findings; first {first['id']}: {first['who']} comes by {first['comes_by']}",
+            where="access escalate",
+            cure="See the counter-examples above" if not as_json else "See findings",
+        )
+
+
+@access.command()
+@template_option
+@json_option
+@pass_app
 def compare(app: App, *, template: Path | None, as_json: bool) -> None:
     """What AWS's own personas may do and ours may not."""
     from overflight.cli.output import emit_json, emit_rows

@@ -13,6 +13,7 @@ from typing import Any
 
 from overflight.errors import NotFoundError, UsageError
 from overflight.governance.activities import SESSION, Answer, answers, fill, names_of
+from overflight.governance.escalation import chain_words, findings, search
 from overflight.governance.matrix import Cell, cells, counts
 from overflight.governance.matrix_page import write_csv, write_page
 from overflight.governance.personas import Comparison, compare
@@ -197,6 +198,31 @@ def write_matrix(context: Context, matrix: Matrix, *, html: Path | None, csv: Pa
 def compare_with_aws(access: Access) -> list[Comparison]:
     """Activities that AWS's own personas may do and ours may not."""
     return [one for one in compare(access) if one.stricter]
+
+
+def escalate(access: Access) -> dict[str, Any]:
+    """How far everybody can come: reach by role with its chain and reason, and findings with counter-examples."""
+    found = search(access)
+    accepted = found.catalogue.reach
+    reach = [
+        {
+            "who": who,
+            "comes_by": found.catalogue.words(target),
+            "ways": list(ways),
+            "steps": chain_words(one.chain(target)),
+            "accepted": accepted[who][target].why if target in accepted.get(who, {}) else "",
+        }
+        for who, one in found.reaches.items()
+        for target, ways in one.targets.items()
+    ]
+    return {
+        "paths": len(found.catalogue.paths),
+        "reach": reach,
+        "findings": [
+            {"id": one.id, "who": one.who, "comes_by": one.gains, "words": one.describe()} for one in findings(found)
+        ],
+        "nothing": [who for who, one in found.reaches.items() if not one.targets],
+    }
 
 
 def lint(resolved: Resolved) -> list[dict[str, str]]:
