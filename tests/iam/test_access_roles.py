@@ -255,6 +255,9 @@ def test_a_policy_from_elsewhere_is_refused():
         ({"Effect": "Maybe", "Action": "*", "Resource": "*"}, "Effect must be"),
         ({"Effect": "Allow", "Resource": "*"}, "Action or NotAction"),
         ({"Effect": "Allow", "Action": "*", "NotAction": "s3:*", "Resource": "*"}, "Action or NotAction"),
+        ({"Effect": "Allow", "Action": "*"}, "needs Resource"),
+        ({"Effect": "Allow", "Action": "*", "Resource": "*", "NotResource": "a"}, "either Resource or NotResource"),
+        ({"Effect": "Allow", "Action": "*", "Resource": "*", "NotPrincipal": "*"}, "NotPrincipal goes with Deny"),
         ({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Like": {"a": "b"}}}, "unknown condition"),
     ],
 )

@@ -120,9 +120,7 @@ class Statement:
             return ""
         if not self.not_principal:
             return self.principals.reach(caller)
-        if self.deny:
-            return "" if self.principals.spares(caller) and not caller.bounded else "role"
-        return "" if self.principals.reach(caller) else "role"
+        return "" if self.principals.spares(caller) and not caller.bounded else "role"
 
 
 @dataclass(frozen=True)
@@ -167,12 +165,27 @@ def _label(statement: Mapping[str, Any], number: int) -> str:
     return f'statement "{statement["Sid"]}"' if statement.get("Sid") else f"statement {number}"
 
 
-def _statement(statement: Mapping[str, Any], *, variables: bool, where: str) -> Statement:
-    effect = statement.get("Effect")
-    if effect not in {"Allow", "Deny"}:
-        raise InputError(f"Effect must be Allow or Deny, not {effect!r}", where=where)
+def _check(statement: Mapping[str, Any], where: str) -> None:
+    """Refuse what AWS refuses, where reading it loosely would open or close more than is written."""
+    if statement.get("Effect") not in {"Allow", "Deny"}:
+        raise InputError(f"Effect must be Allow or Deny, not {statement.get('Effect')!r}", where=where)
     if ("Action" in statement) == ("NotAction" in statement):
         raise InputError("a statement needs either Action or NotAction", where=where)
+    if "Resource" in statement and "NotResource" in statement:
+        raise InputError("a statement has either Resource or NotResource", where=where)
+    if not statement.keys() & {
+        "Resource",
+        "NotResource",
+        "Principal",
+        "NotPrincipal",
+    }:  # trust policies have no Resource
+        raise InputError("a statement of a role needs Resource or NotResource", where=where)
+    if "NotPrincipal" in statement and statement["Effect"] == "Allow":
+        raise InputError("NotPrincipal goes with Deny only", where=where)
+
+
+def _statement(statement: Mapping[str, Any], *, variables: bool, where: str) -> Statement:
+    _check(statement, where)
     resources = None
     if "Resource" in statement or "NotResource" in statement:
         listed = texts(statement.get("Resource", statement.get("NotResource")))
@@ -181,7 +194,7 @@ def _statement(statement: Mapping[str, Any], *, variables: bool, where: str) -> 
     principals = statement.get("Principal", statement.get("NotPrincipal"))
     return Statement(
         sid=str(statement.get("Sid", "")),
-        deny=effect == "Deny",
+        deny=statement["Effect"] == "Deny",
         actions=action_pattern(texts(statement.get("Action", statement.get("NotAction")))),
         not_action="NotAction" in statement,
         resources=resources,
