@@ -1,4 +1,4 @@
-"""The trail: time to verify it, and what an entry costs, with and without checkpoints.
+"""The trail: time to verify, export and ask it, and what an entry costs, with and without checkpoints.
 
 One core. Entries look like CreateTrainingJob calls of about 1 kB; append times are of one commit for each entry, as
 calls make them. A plain loop that writes the same rows without trail is the floor::
@@ -19,7 +19,9 @@ from overflight.account.clock import utc_now
 from overflight.account.local import trail
 from overflight.account.local.checkpoints import Checkpointer, Ledger
 from overflight.account.local.store import Store
+from overflight.account.local.trail_file import export_lines, verify_file
 from overflight.account.local.verification import verify
+from overflight.governance.questions import Filter, rows
 
 ARN = "arn:aws:sts::000000000000:assumed-role/overflight-data-scientist/ada"
 PARAMETERS = {
@@ -98,7 +100,21 @@ def measure_verify(folder: Path, entries: int, rounds: int) -> None:
         f"verify: {entries} entries ({size:.0f} MB), {found.checkpoints} checkpoints: {best:.2f} s best, "
         f"{statistics.median(times_s):.2f} s median of {rounds}, {entries / best:,.0f} entries/s, peak {peak:.0f} MB"
     )
+    measure_use(store, ledger, folder, entries)
     store.close()
+
+
+def measure_use(store: Store, ledger: Ledger, folder: Path, entries: int) -> None:
+    """A question that nothing answers, so that all entries are read; an export, and its verification."""
+    start = time.perf_counter()
+    assert not list(rows(trail.stream(store, newest_first=True), Filter(user="nobody", action="s3:*")))
+    print(f"query: {entries} entries read and filtered in {time.perf_counter() - start:.2f} s")
+    start = time.perf_counter()
+    export_lines(store, ledger, folder / "trail.jsonl", account_id="000000000000", time=utc_now(), by="benchmark")
+    print(f"export: {time.perf_counter() - start:.2f} s, {(folder / 'trail.jsonl').stat().st_size / 1e6:.0f} MB")
+    start = time.perf_counter()
+    assert verify_file(folder / "trail.jsonl").intact
+    print(f"verify of the file: {time.perf_counter() - start:.2f} s")
 
 
 def measure_append(folder: Path, appends: int, rounds: int) -> None:

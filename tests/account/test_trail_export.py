@@ -85,7 +85,7 @@ def test_the_header_says_where_it_comes_from(exported):
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        pytest.param(lambda lines: [line.replace("r2", "x2") for line in lines], [(2, "was edited")], id="edited"),
+        pytest.param(lambda lines: [line.replace('"r2"', '"x2"') for line in lines], [(2, "was edited")], id="edited"),
         pytest.param(
             lambda lines: [*lines[:2], *lines[3:]],
             [(2, "entries 2 to 2 are missing")],
