@@ -173,6 +173,29 @@ def test_an_approval_rests_on_all_its_evidence():
     assert len(gaps(Evidence())) == 4
 
 
+@pytest.mark.parametrize(
+    ("forged", "words"),
+    [
+        pytest.param(
+            {"metrics_uri": "s3://b/experiments/mine/evaluation.json", "evaluation_uri": "s3://b/experiments/mine"},
+            "the metrics lie where",
+            id="metrics of an experiment",
+        ),
+        pytest.param(
+            {"artefact_uri": "s3://b/experiments/mine/model.tar.gz"}, "the artefact lies where", id="artefact"
+        ),
+        pytest.param(
+            {"metrics_uri": "s3://b/experiments/runs/1/evaluate/evaluation.json"},
+            "the metrics lie where",
+            id="look-alike",
+        ),
+        pytest.param({"evaluation_uri": "s3://b/runs/2/evaluate"}, "another evaluation", id="gate of another run"),
+    ],
+)
+def test_evidence_counts_only_where_the_pipelines_jobs_write(forged, words):
+    assert any(words in sentence for sentence in gaps(replace(EVIDENCE, **forged)))
+
+
 def test_whoever_the_account_saw_must_be_the_one_in_the_record():
     given = {"record": RECORD, "evidence": EVIDENCE, "parties": parties(), "mode": "persons"}
     assert why_not_valid(status="Approved", decided_by=BEN_APPROVES.arn, **given) == []

@@ -30,6 +30,9 @@ MOST_REASON_CHARS = 960  # with the event's id in a description of 1024
 _METADATA_CHARS = 256
 _NOT_IN_METADATA = re.compile(r"[^\w .:/=+\-@]")
 _DIGITS = 12  # of a digest in a sentence
+# Where only jobs of the training pipeline write, by their roles and by the bucket's policy (infra/templates).
+_TRAINED = re.compile(r"s3://[^/]+/runs/[^/]+/train/.+")
+_MEASURED = re.compile(r"s3://[^/]+/runs/[^/]+/evaluate/.+")
 
 # Status of the package, stage and stage status for each verdict; the words are those of AWS's stage templates.
 _STATES: Mapping[Verdict, tuple[str, str, str]] = MappingProxyType(
@@ -176,14 +179,25 @@ def people_text(parties: Parties) -> str:
 
 
 def gaps(evidence: Evidence) -> list[str]:
-    """What an approval would need to rest on and what is not there."""
+    """What an approval would need to rest on and what is not there.
+
+    Addresses are what whoever registered the package wrote: evidence counts only where nobody but the pipeline's jobs
+    can have put it, and the gate's decision only beside the evaluation it decided on.
+    """
     needed = (
         (evidence.artefact_sha256, "the artefact cannot be read"),
         (evidence.survey_digest, "the survey it was trained on cannot be read"),
         (evidence.metrics_sha256, "there is no evaluation.json"),
         (evidence.execution_arn, "no run of the training pipeline made it"),
     )
-    return [sentence for value, sentence in needed if not value]
+    found = [sentence for value, sentence in needed if not value]
+    if evidence.artefact_sha256 and not _TRAINED.fullmatch(evidence.artefact_uri):
+        found.append(f"the artefact lies where trainings of the pipeline do not write ({evidence.artefact_uri})")
+    if evidence.metrics_sha256 and not _MEASURED.fullmatch(evidence.metrics_uri):
+        found.append(f"the metrics lie where evaluations of the pipeline do not write ({evidence.metrics_uri})")
+    if evidence.metrics_sha256 and evidence.evaluation_uri.rstrip("/") != evidence.metrics_uri.rpartition("/")[0]:
+        found.append("the gate's decision is taken from another evaluation than the metrics")
+    return found
 
 
 def failed_gates(evidence: Evidence) -> list[str]:
