@@ -10,6 +10,7 @@ import pytest
 from botocore.stub import Stubber
 from click.testing import CliRunner
 
+from factories import make_survey_source
 from lineage_account import GROUP, approve_and_serve, make_account, serve
 from overflight.cli.app import App
 from overflight.cli.lineage import lineage as command
@@ -18,6 +19,8 @@ from overflight.governance.lineage_answer import answer
 from overflight.jobs.code import code_identity, source_digest
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.lineage import lineage_of
+from overflight.lifecycle.progress import Silent
+from overflight.lifecycle.surveys import add_survey
 from overflight.settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -178,6 +181,17 @@ class TestOtherSides:
         said = answer(found.graph, found.start)
         assert said["Models"] == "overflight-cars/1"
         assert said["Endpoints"] == "overflight-dev-cars"
+
+    def test_older_versions_of_a_survey_are_named(self, broken, tmp_path):
+        context = broken.context
+        digests = []
+        for seed in (5, 6):
+            source = make_survey_source(tmp_path / str(seed), flights=seed - 4, seed=seed)
+            digests.append(add_survey(context, source, name="brook", progress=Silent()).digest[:12])
+        found = lineage_of(context, "brook")
+        assert found.versions == (f"brook@{digests[0]}",)
+        assert len(found.graph.of_type("Flight")) == 2
+        assert lineage_of(context, found.versions[0]).versions == ()
 
     def test_a_name_of_several_things_says_so(self, made, broken):
         assert lineage_of(broken.context, "meadow").others == ("survey",)

@@ -91,6 +91,7 @@ def _document(found: Lineage) -> dict[str, Any]:
         "start": found.start,
         "kind": found.kind,
         "answer": answer(found.graph, found.start),
+        "older_versions": found.versions,
         "photos": [asdict(one) for one in found.photos],
         "remarks": [asdict(one) for one in found.graph.remarks],
         **found.graph.query_lineage(),
@@ -116,6 +117,8 @@ def _print(found: Lineage, uses: list[dict[str, Any]]) -> None:
         for tone, text, entities in grouped_remarks(found.graph):
             click.echo(f"  {tone}: {text}")
             click.echo(f"      {', '.join(f'{card(one).word} {card(one).name}' for one in entities)}")
+    if found.versions:
+        click.echo(f"\nOlder versions of this survey, to be asked for by themselves: {', '.join(found.versions)}")
     if found.others:
         also = " and ".join(f"--kind {kind}" for kind in found.others)
         click.echo(f"\nThis is the {found.kind}; other things of this name: {also}")

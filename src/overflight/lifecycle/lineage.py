@@ -68,6 +68,7 @@ class Lineage:
         kind: What that is.
         photos: Where the photograph that was asked for went.
         others: Other things of the same name, as ``--kind`` knows them.
+        versions: Further versions of the survey: the same photographs may be in them.
     """
 
     graph: Graph
@@ -75,6 +76,7 @@ class Lineage:
     kind: Kind
     photos: tuple[PhotoAnswer, ...] = ()
     others: tuple[Kind, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 def lineage_of(
@@ -111,7 +113,9 @@ def lineage_of(
     graph = _around(chain.draft.graph(), start, upstream_only=chosen == "endpoint")
     if photos is not None:
         _write_photos(chain, graph, photos)
-    return Lineage(graph, start, chosen, answers, tuple(there[1:]))
+    versions = _survey_versions(context, name)[1:] if chosen == "survey" else []
+    names = tuple("@".join(uri.split("/")[-2:]) for uri in versions)
+    return Lineage(graph, start, chosen, answers, tuple(there[1:]), names)
 
 
 def _draft(context: Context) -> Draft:
@@ -145,16 +149,20 @@ def _run_named(context: Context, name: str) -> str | None:
 
 
 def _survey_named(context: Context, name: str) -> str | None:
-    wanted, _, digest = name.removeprefix("s3://").partition("@")
+    """Address of the newest version that fits."""
+    return next(iter(_survey_versions(context, name)), None)
+
+
+def _survey_versions(context: Context, name: str) -> list[str]:
+    """Addresses of the versions called ``name`` or ``name@digest``, the newest first."""
+    wanted, _, digest = name.partition("@")
     if not re.fullmatch(r"[\w.-]+", wanted):
-        return None
+        return []
     s3, bucket = context.client("s3"), context.names.bucket
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"surveys/{wanted}/{digest}")
     versions = [item for page in pages for item in page.get("Contents", []) if item["Key"].endswith("/survey.json")]
-    if not versions:
-        return None
-    newest = max(versions, key=lambda item: item["LastModified"])
-    return f"s3://{bucket}/{newest['Key'].removesuffix('/survey.json')}"
+    ordered = sorted(versions, key=lambda item: item["LastModified"], reverse=True)
+    return [f"s3://{bucket}/{item['Key'].removesuffix('/survey.json')}" for item in ordered]
 
 
 _FINDERS: dict[Kind, Callable[[Context, str], str | None]] = {

@@ -5,7 +5,6 @@ Knows SageMaker's Describe answers and the metadata that registering and approvi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ _EVIDENCE = {
     "survey": "evidence: survey",
     "people": "people",
 }
+_AT_WORK = frozenset({"Executing", "Stopping"})
 _DEPLOY = f"{PREFIX}-deploy"
 _PINNED_MODEL = "OVERFLIGHT_SERVE_MODEL_SHA256"
 _REGISTERED = ("survey_uri", "recipe", "seed", "map50", "min_map50")
@@ -95,7 +95,7 @@ class ChainLineage(JobLineage):
             if item["StartTime"] > made or self._parameter(execution_arn, "EndpointName") != endpoint:
                 continue
             answer = self.records.describe("describe_pipeline_execution", PipelineExecutionArn=execution_arn)
-            if answer and answer["LastModifiedTime"] >= made:
+            if answer and (answer["LastModifiedTime"] >= made or answer["PipelineExecutionStatus"] in _AT_WORK):
                 execution = self.execution(execution_arn)
                 self.draft.connect(execution, deployment, "ContributedTo")
                 for job in self.draft.graph().destinations[execution]:
@@ -306,7 +306,7 @@ class ChainLineage(JobLineage):
             return
         digest = sha256_bytes(text.encode())
         pipeline = execution_arn.partition("/execution/")[0]
-        facts = {"sha256": digest, "steps": str(len(json.loads(text).get("Steps", ())))}
+        facts = {"sha256": digest, "characters": str(len(text))}
         arn = self.draft.add(
             "Artifact",
             "PipelineDefinition",
