@@ -39,8 +39,8 @@ def deploy_toy(context, folder):
     sagemaker = context.client("sagemaker")
     container = {"Image": "overflight:1", "ModelDataUrl": f"s3://{account.bucket}/runs/toy/train/model.tar.gz"}
     role = "arn:aws:iam::000000000000:role/overflight-serve"
-    sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=role)
-    variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    sagemaker.create_model(ModelName=NAME, PrimaryContainer=container, ExecutionRoleArn=role)
+    variant = {"VariantName": "main", "ModelName": NAME, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=NAME, EndpointConfigName="c")
     waiter = sagemaker.get_waiter("endpoint_in_service")
