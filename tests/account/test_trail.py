@@ -8,6 +8,7 @@ import pytest
 
 from overflight.account.local import trail
 from overflight.account.local.verification import verify
+from overflight.errors import StoreError
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_every_call_is_written_down(session, settings, account, clock):
 def test_entries_come_in_pages(used):
     with used.store.read() as transaction:
         assert [entry.sequence for entry in trail.entries(transaction, after=2, limit=2)] == [3, 4]
+
+
+def test_an_entry_that_cannot_be_read_any_more_is_said(used):
+    alter(used, "UPDATE trail SET parameters = 'x' WHERE sequence = 2")
+    with pytest.raises(StoreError, match=r"entry 2 .* was edited\. See: overflight trail verify"):
+        list(trail.stream(used.store))
+
+
+def test_all_entries_in_both_directions(used):
+    assert [entry.sequence for entry in trail.stream(used.store)] == [1, 2, 3, 4, 5]
+    assert [entry.sequence for entry in trail.stream(used.store, newest_first=True)] == [5, 4, 3, 2, 1]
 
 
 def test_an_intact_trail_has_no_findings(used):

@@ -6,6 +6,7 @@ Bodies of objects are replaced by size and digest, values whose name says that t
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from overflight.account.local import tables
 from overflight.account.local.store import Sealed, Store, Transaction, time_text
 from overflight.account.trail_entry import Entry
+from overflight.errors import StoreError
 from overflight.files import canonical_json, sha256_bytes
 
 GENESIS = "0" * 64
@@ -99,24 +101,48 @@ def entries(
     until: datetime | None = None,
     newest_first: bool = False,
 ) -> list[Entry]:
-    """Entries with a sequence number above ``after`` and below ``before``, oldest first unless told otherwise."""
+    """Entries with a sequence number above ``after`` and below ``before``, oldest first unless told otherwise.
+
+    Raises:
+        StoreError: an entry was edited so that it cannot be read.
+    """
     table = tables.trail
-    found = sa.select(table).where(table.c.sequence > after).limit(limit)
+    found = (
+        sa.select(*(table.c[name.name] for name in dataclasses.fields(Entry)))
+        .where(table.c.sequence > after)
+        .limit(limit)
+    )
     found = found.order_by(table.c.sequence.desc() if newest_first else table.c.sequence)
     found = found if before is None else found.where(table.c.sequence < before)
     found = found if since is None else found.where(table.c.time >= time_text(since))
     found = found if until is None else found.where(table.c.time <= time_text(until))
-    return [
-        Entry(
-            **{
-                **row._mapping,
-                "time": datetime.fromisoformat(row.time),
-                "parameters": json.loads(row.parameters),
-                "details": json.loads(row.details or "{}"),
-            }
+    return [_entry(row) for row in transaction.connection.execute(found)]
+
+
+def _entry(row: Any) -> Entry:
+    """By place, because a question may read every entry there is."""
+    sequence, time, caller, service, operation, read_only, request_id, parameters, error, message = row[:10]
+    try:
+        return Entry(
+            sequence,
+            datetime.fromisoformat(time),
+            caller,
+            service,
+            operation,
+            read_only,
+            request_id,
+            json.loads(parameters),
+            error,
+            message,
+            row[10],
+            row[11],
+            json.loads(row[12]) if row[12] else {},
+            row[13],
         )
-        for row in transaction.connection.execute(found)
-    ]
+    except (TypeError, ValueError) as problem:
+        raise StoreError(
+            f"entry {sequence} of the trail cannot be read any more: it was edited", cure="See: overflight trail verify"
+        ) from problem
 
 
 def event_id(time: datetime) -> str:
