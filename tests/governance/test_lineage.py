@@ -51,7 +51,7 @@ def model_story(*, flights=2) -> tuple[Graph, dict[str, str]]:
         "prepare": d.add("TrialComponent", "ProcessingJob", "prepare-1", properties={"step": "Prepare"}),
         "dataset": d.add("Artifact", "DataSet", "1/prepare", source_uri="s3://b/1", properties={"digest": "b" * 64}),
         "train": d.add("TrialComponent", "TrainingJob", "train-1", properties={"settings": "epochs=3"}),
-        "model": d.add("Artifact", "ModelData", "model", source_uri="s3://b/m", properties={"network": "yolo11n"}),
+        "model": d.add("Artifact", "ModelData", "model", source_uri="s3://b/m", properties={"base weights": "none"}),
         "code": d.add("Artifact", "Code", "overflight 1", source_uri="sha256:c",
                       properties={"sha256": "c" * 64, "this installation": "the files of this installation"}),
         "endpoint": d.add("Context", "Endpoint", "cars", created=NOON, properties={"status": "InService"}),

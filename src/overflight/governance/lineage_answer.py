@@ -102,7 +102,7 @@ def _model(entity: Entity) -> str:
 
 def _artefact(entity: Entity) -> str:
     digest = entity.properties.get("sha256", "")
-    size = f" ({int(entity.properties['bytes']) / 1e6:.1f} MB)" if "bytes" in entity.properties else ""
+    size = f" ({int(entity.properties['bytes']):,} bytes)" if "bytes" in entity.properties else ""
     return f"sha256 {digest}{size}" if digest else f"{entity.name}, digest {NOT_RECORDED}"
 
 
@@ -169,6 +169,6 @@ def _measured(entity: Entity) -> str:
 
 
 def _knows_weights(graph: Graph) -> bool:
-    """Whether every model here says what it was trained from."""
+    """Whether every model here says that it began with nothing."""
     models = graph.of_type("ModelData")
-    return bool(models) and all("network" in one.properties for one in models)
+    return bool(models) and all(one.properties.get("base weights") == "none" for one in models)

@@ -12,7 +12,7 @@ from typing import Any
 
 from overflight.files import sha256_bytes
 from overflight.governance.approvals import Record, person_of, record_of
-from overflight.lifecycle.lineage_jobs import EVALUATION_FILE, JobLineage
+from overflight.lifecycle.lineage_jobs import EVALUATION_FILE, SURVEY, JobLineage
 from overflight.settings import PREFIX
 
 _STEP_JOBS = ("ProcessingJob", "TrainingJob", "TuningJob")
@@ -189,6 +189,7 @@ class ChainLineage(JobLineage):
         if "/execution/" in execution:
             self.draft.connect(self.execution(execution, package=arn), arn, "Produced")
         self._contents(arn, facts, execution=execution)
+        self._named_survey(arn, str(metadata.get("survey_uri", "")).rstrip("/"))
         self._decision(arn, facts, record_of(facts))
         return arn
 
@@ -212,6 +213,20 @@ class ChainLineage(JobLineage):
             self._compare(folder, [model_data_uri(one) for one in containers])
         else:
             self.draft.remark(arn, "not recorded", "It names no evaluation.")
+
+    def _named_survey(self, package: str, uri: str) -> None:
+        """The survey that the package names, held against those that its jobs have read."""
+        if not SURVEY.match(uri):
+            return
+        graph = self.draft.graph()
+        read = {graph.by_arn[arn].source_uri for arn in graph.ancestors(package) if graph.by_arn[arn].type == "Survey"}
+        if not read:
+            self.draft.connect(self.data(uri), package, "AssociatedWith")
+            text = "It names its survey; which job read it is not recorded."
+            self.draft.remark(package, "not recorded", text)
+        elif uri not in read:
+            text = f"It names the survey {'@'.join(uri.split('/')[-2:])}, its jobs have read another."
+            self.draft.remark(package, "contradiction", text)
 
     def _trained_directly(self, package: str, uri: str) -> None:
         """A package without an execution: its artefact may say which job made it."""

@@ -130,6 +130,8 @@ def model_facts(description: Mapping[str, Any]) -> dict[str, str]:
     names = {"model": "network", "imgsz_px": "input (px)", "epochs": "epochs", "seed": "seed", "precision": "precision"}
     facts = {label: str(description.get(name, "")) for name, label in names.items()}
     facts["classes"] = ", ".join(map(str, description.get("classes", ())))
+    if "weights" in description:
+        facts["base weights"] = str(description["weights"] or "none")
     facts["dataset digest"] = str(description.get("dataset_digest", ""))
     facts["libraries"] = ", ".join(f"{name} {version}" for name, version in description.get("versions", {}).items())
     return facts
