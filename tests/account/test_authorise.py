@@ -357,3 +357,18 @@ def test_an_environment_has_its_own_names(settings, clock, loader):
         else:
             with pytest.raises(ClientError, match="not authorized"):
                 client.create_pipeline(PipelineDefinition=TEXT, Tags=tags, **request)
+
+
+@pytest.mark.parametrize(
+    ("operation", "codes"),
+    [
+        pytest.param("get_object", ("AccessDenied", "NoSuchKey"), id="get"),
+        pytest.param("head_object", ("403", "404"), id="head"),
+    ],
+)
+def test_who_may_not_list_is_not_told_that_a_key_is_missing(client_of, account, operation, codes):
+    """As in S3; the role ``train`` may list below ``runs/``, but such a request carries no prefix."""
+    for role, code in zip(("train", "auditor"), codes, strict=True):
+        with pytest.raises(ClientError) as caught:
+            getattr(client_of(role, "s3"), operation)(Bucket=account.bucket, Key="runs/1/train/missing")
+        assert caught.value.response["Error"]["Code"] == code

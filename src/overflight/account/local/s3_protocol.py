@@ -9,7 +9,7 @@ import base64
 import io
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -21,7 +21,7 @@ from overflight.account.checksums import MEMBERS, digest_of
 from overflight.account.local.blobs import Blob, BlobFolder
 from overflight.account.local.objects import Bucket, ObjectInfo, find_bucket, find_object
 from overflight.account.local.store import Transaction
-from overflight.account.local.wire import AwsError, Call
+from overflight.account.local.wire import AwsError, Call, authorised
 
 _IN_MEMORY_BYTES = 1024 * 1024
 _RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
@@ -67,12 +67,26 @@ def object_of(call: Call, transaction: Transaction) -> ObjectInfo:
     if found is not None and found.delete_marker and version_id is not None:
         fail(call, "MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
     if found is None or found.delete_marker:
+        require_listing(call, call.params["Bucket"])
         fail(call, "NoSuchKey", f"The specified key does not exist: {call.params['Key']}", 404)
     if "IfMatch" in call.params and not same_etag(call.params["IfMatch"], found.etag):
         fail(call, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", 412)
     if "IfNoneMatch" in call.params and same_etag(call.params["IfNoneMatch"], found.etag):
         fail(call, "304", "Not Modified", 304)
     return found
+
+
+def require_listing(call: Call, bucket: str) -> None:
+    """Answer 403 to who may not list the bucket: S3 does not tell them that a key is missing.
+
+    Source: GetObject in Amazon S3's API reference, "Permissions". The request has no prefix, so a right to list that
+    asks for one does not count.
+    """
+    try:
+        authorised(replace(call, operation="ListObjectsV2", params={"Bucket": bucket}))
+    except AwsError as error:
+        error.code = "403" if call.operation.startswith("Head") else error.code
+        raise
 
 
 def fail(call: Call, code: str, message: str, status: int) -> NoReturn:

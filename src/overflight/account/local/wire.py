@@ -288,8 +288,9 @@ def record(transaction: Transaction, call: Call, *, read_only: bool, error: str 
     details = {"role": call.caller.role, "user": call.caller.user, "host": _host(), "pid": os.getpid()}
     if call.decision is not None:
         details["decision"] = dict(call.decision.record)
-    if call.run:
-        details["run"] = call.run
+    run = call.run or str(call.params.get("PipelineExecutionArn") or "").rpartition("/")[2]
+    if run:
+        details["run"] = run
     trail.append(
         transaction,
         time=now,

@@ -28,6 +28,7 @@ from overflight.account.local.s3_protocol import (
     object_of,
     quoted,
     receive_body,
+    require_listing,
     same_etag,
     stream_of,
     versioned,
@@ -121,6 +122,7 @@ def _find_source(call: Call) -> tuple[ObjectInfo, Blob]:
         bucket_of(call, transaction)
         info = find_object(transaction, source.bucket, source.key, source.version_id)
     if info is None or info.delete_marker:
+        require_listing(call, source.bucket)
         raise AwsError("NoSuchKey", f"The specified key does not exist: {source.key}", 404)
     if not same_etag(call.params.get("CopySourceIfMatch", "*"), info.etag):
         raise AwsError("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", 412)
