@@ -461,4 +461,13 @@ CASES = [
         "every role has a trust policy: unknown means no",
         disputed="the second engine then asks the identity policy alone",
     ),
+    case(
+        "wildcard-in-resource-type",
+        "Explicit",
+        "sagemaker:DeleteEndpoint",
+        f"{SM}endpoint/ab-prod-e",
+        "AWS says that no wildcard may stand in the resource type; we match it like every other part",
+        ident=[doc(allow(), deny("sagemaker:*", f"{SM}end*/ab-prod-*"))],
+        disputed="the second engine matches nothing",
+    ),
 ]
