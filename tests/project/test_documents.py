@@ -30,7 +30,7 @@ def test_commands_in_the_readme_exist():
     from overflight.cli.main import cli
 
     text = (ROOT / "README.md").read_text()
-    commands = set(re.findall(r"^\s*overflight (?:--as \S+ )?([a-z]+)(?: ([a-z]+))?", text, re.M))
+    commands = set(re.findall(r"^\s*overflight (?:--as \S+ )?([a-z]+)(?: ([a-z][a-z-]*))?", text, re.M))
     for name, sub in commands:
         assert name in cli.commands, name
         group = cli.commands[name]
