@@ -1,8 +1,8 @@
 """Patterns of policies: wildcards, policy variables, actions and ARNs, compiled once and matched often.
 
-Knows nothing of statements, conditions or layers. A wildcard in the resource type (``end*/x``) is matched like any other,
-though AWS says that none may stand there: our own policies should write types out. Rules: IAM User Guide, "IAM JSON policy elements: Action / Resource"
-and "IAM policy elements: Variables and tags".
+Knows nothing of statements, conditions or layers. A wildcard in the resource type (``end*/x``) is matched like any
+other, though AWS says that none may stand there: our own policies should write types out. Rules: IAM User Guide, "IAM
+JSON policy elements: Action / Resource", "IAM policy elements: Variables and tags", "Identify AWS resources with ARNs".
 """
 
 from __future__ import annotations
