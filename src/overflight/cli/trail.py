@@ -206,9 +206,8 @@ def _moment(context: Context, text: str) -> datetime | None:
 
 def _show_verification(found: Mapping[str, Any]) -> None:
     span = f", {found['first_time'][:19]} to {found['last_time'][:19]} UTC" if found["entries"] else ""
-    click.echo(
-        f"{found['entries']} entries{span}; {found['checkpoints']} checkpoints cover {found['covered']} of them."
-    )
+    points = f"{found['checkpoints']} checkpoint{'' if found['checkpoints'] == 1 else 's'}"
+    click.echo(f"{found['entries']} entries{span}; {found['covered']} of them covered by {points}.")
     if found["keys"]:
         click.echo(f"Trusted keys: {', '.join(found['keys'])}")
     for colour, word, name in (("red", "FOUND", "findings"), ("yellow", "note", "warnings")):
@@ -252,9 +251,10 @@ def _approval_facts(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _interval(metric: Any) -> str:
     if not isinstance(metric, Mapping):
         return str(metric)
-    low, high = metric.get("low"), metric.get("high")
-    value = metric.get("value")
-    return f"{value} ({low} to {high})" if low is not None and high is not None else str(value)
+    value, low, high = (metric.get(name) for name in ("value", "low", "high"))
+    if not all(isinstance(one, int | float) for one in (value, low, high)):
+        return str(value)
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _show_activity(answer: Mapping[str, Any]) -> None:
