@@ -222,6 +222,14 @@ def test_the_cure_says_when_nobody_may(client_of, world):
     assert told.cure.startswith("No role may do this")
 
 
+def test_the_cure_for_a_role_that_does_not_exist_is_the_list_of_those_that_do(client_of, world):
+    told = translate(refused(client_of, world, role="intern"))
+    assert told.cure == (
+        "Act as one of its roles: overflight --as ROLE (administrator, data-scientist, ml-engineer, approver, auditor, "
+        "admin)"
+    )
+
+
 @pytest.mark.parametrize(
     ("decision", "says"),
     [

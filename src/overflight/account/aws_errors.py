@@ -190,9 +190,13 @@ def missing_action(error: ClientError) -> tuple[str, str]:
 
 
 def _refusal(error: ClientError, code: str, message: str) -> RefusedError:
+    hint: Any = error.response.get(HINT) or {}
+    if hint and not hint["Missing"]:  # the caller's role does not exist
+        cure = f"Act as one of its roles: overflight --as ROLE ({', '.join(hint['Personas'])})"
+        return RefusedError(f"{code}: {message.rstrip('.')}", where=error.operation_name, cure=cure)
     action, resource = missing_action(error)
     where = f" on {resource}" if resource else ""
-    cure = _who_may(error) or (
+    cure = _who_may(hint) or (
         f"Ask an administrator for {action}{where}, or act as a role that has it (overflight --as ROLE)"
     )
     if action in {"s3:ListBucket", "s3:GetObject"} and not resource:
@@ -200,10 +204,9 @@ def _refusal(error: ClientError, code: str, message: str) -> RefusedError:
     return RefusedError(f"{code}: {message.rstrip('.')} [missing: {action}]", where=error.operation_name, cure=cure)
 
 
-def _who_may(error: ClientError) -> str:
+def _who_may(hint: Mapping[str, Any]) -> str:
     """The cure where the account told which roles could do it, else ""."""
-    hint: Any = error.response.get(HINT)
-    if not hint or not hint.get("Missing"):
+    if not hint:
         return ""
     people, services = hint["Personas"], hint["Services"]
     if people:

@@ -113,7 +113,8 @@ class TemplateAuthoriser:
         if caller.role == OWNER:
             return _OWNERS
         if caller.role not in self.access.roles:
-            return Decision(False, _unknown(caller, (OWNER, *self._of_kind("persona"))), {"outcome": "no-such-role"})
+            known = (OWNER, *self._of_kind("persona"))
+            return Decision(False, _unknown(caller, known), {"outcome": "no-such-role"}, known)
         if context:
             needed = [Need(one.action, one.resource, {**context, **one.context}) for one in needed]
         first: Mapping[str, str] = {"outcome": "allow"}
