@@ -31,13 +31,13 @@ def _template() -> Template:
     return read_template(template_text("identity"))
 
 
-def planted(changes: Iterable[Change], environment: str = "dev") -> Access:
+def planted(changes: Iterable[Change], environment: str = "dev", subnets: str = "") -> Access:
     """The roles of a copy of the template with some changes."""
     template = copy.deepcopy(_template())
     for change in changes:
         change(template)
     place = {"account_id": "123456789012", "region": "eu-central-1"}
-    resolved = resolve(template, parameters={"Environment": environment}, **place)
+    resolved = resolve(template, parameters={"Environment": environment, "SubnetIds": subnets}, **place)
     return read_access(resolved.resources, prefix="overflight", environment=environment, arns=resolved.arns, **place)
 
 

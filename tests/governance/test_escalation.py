@@ -66,6 +66,12 @@ def test_other_environments_have_no_finding(environment):
     assert [one.describe() for one in check(planted((), environment))] == []
 
 
+def test_an_attacker_sends_the_subnets_that_are_asked_for(ours):
+    escalation = search(planted((), subnets="subnet-1,subnet-2"))
+    assert findings(escalation) == []
+    assert escalation.reaches["data-scientist"].targets == ours.reaches["data-scientist"].targets
+
+
 def test_in_production_nobody_starts_jobs_by_hand_or_publishes_pipelines():
     reaches = search(planted((), "prod")).reaches
     assert reaches["data-scientist"].roles == ()
