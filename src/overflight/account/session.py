@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from overflight.account.local.account import LocalAccount
 
-_OF_JOBS = ("home", "region", "account_id", "environment")
+_OF_JOBS = ("home", "region", "account_id", "environment", "trail_keys")
 
 
 def open_session(settings: Settings, *, clock: Clock = utc_now) -> boto3.Session:

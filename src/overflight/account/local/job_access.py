@@ -43,6 +43,8 @@ def access_environment(account: LocalAccount, job: Resource) -> dict[str, str]:
         "OVERFLIGHT_REGION": account.region,
         "OVERFLIGHT_ACCOUNT_ID": account.account_id,
         "OVERFLIGHT_ENVIRONMENT": account.environment,
+        # checkpoints of its calls belong beside those of all others
+        **({"OVERFLIGHT_TRAIL_KEYS": str(account.trail_keys.parent)} if account.trail_keys else {}),
         "AWS_DEFAULT_REGION": account.region,
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
