@@ -230,6 +230,47 @@ def test_a_refusal_names_the_missing_action(error, action, resource):
     assert told.cure.startswith(f"Ask an administrator for {action}{f' on {resource}' if resource else ''}, or act as")
 
 
+OURS = "User: arn:aws:sts::111122223333:assumed-role/overflight-data-scientist/ada is not authorized to perform:"
+SAGEMAKER = "arn:aws:sagemaker:eu-central-1:111122223333"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "cure"),
+    [
+        pytest.param(
+            "sagemaker:UpdateModelPackage",
+            f"{SAGEMAKER}:model-package/overflight-cars/3",
+            "Act as approver: overflight --as approver ...",
+            id="approver",
+        ),
+        pytest.param(
+            "sagemaker:CreatePipeline",
+            f"{SAGEMAKER}:pipeline/overflight-dev-train",
+            "Act as ml-engineer: overflight --as ml-engineer ...",
+            id="ml-engineer",
+        ),
+        pytest.param(
+            "sagemaker:CreateEndpoint",
+            f"{SAGEMAKER}:endpoint/overflight-prod-cars",
+            "No role of people may do this; the role deploy does it, as a step of its pipeline",
+            id="deploy",
+        ),
+        pytest.param(
+            "sagemaker:CreateNotebookInstance",
+            f"{SAGEMAKER}:notebook-instance/mine",
+            f"Ask an administrator for sagemaker:CreateNotebookInstance on {SAGEMAKER}:notebook-instance/mine, or act",
+            id="nobody",
+        ),
+    ],
+)
+def test_aws_refuses_one_of_our_roles_and_the_template_knows_who_may(action, resource, cure):
+    """AWS does not tell who may; the text of the policies that were deployed does."""
+    words = f"{OURS} {action} on resource: {resource} because no identity-based policy allows the {action} action"
+    told = translate(refused("AccessDeniedException", words, action.partition(":")[2]))
+    assert told.cure.startswith(cure)
+    assert f"[missing: {action}]" in told.what
+
+
 def test_the_requester_may_have_to_pay():
     assert "requester pay" in translate(refused("AccessDenied", "Access Denied")).cure
     assert "requester pay" not in translate(refused("AccessDenied", "Access Denied", "PutObject")).cure

@@ -23,7 +23,7 @@ from overflight.errors import (
     ResourceError,
     UsageError,
 )
-from overflight.settings import Settings
+from overflight.settings import PREFIX, Settings, load_settings
 
 _LOGIN = "Log in again: aws sso login --profile {profile}"
 _KEYS = "Check the keys of the profile: aws configure --profile {profile}"
@@ -127,6 +127,7 @@ _OF_S3 = frozenset({*S3_ACTIONS, *S3_ACTIONS.values(), "AbortMultipartUpload", "
 _NAMED_ACTION = re.compile(
     r"not authorized to perform:? ([a-z0-9-]+):(\w+)(?:.{0,20}? on resource: \"?([^\s\"]+))?", re.DOTALL
 )
+_OUR_ROLE = re.compile(rf"arn:aws[a-z-]*:sts::(\d{{12}}):assumed-role/{PREFIX}-[\w-]+/")
 _NAMED_REGION = re.compile(r"expecting '?([a-z]{2}(?:-[a-z]+)+-\d)'?")
 _OWNERS_MAY_CHARGE = "in a bucket whose owner lets the requester pay, agree to pay"
 
@@ -196,12 +197,26 @@ def _refusal(error: ClientError, code: str, message: str) -> RefusedError:
         return RefusedError(f"{code}: {message.rstrip('.')}", where=error.operation_name, cure=cure)
     action, resource = missing_action(error)
     where = f" on {resource}" if resource else ""
-    cure = _who_may(hint) or (
+    cure = _who_may(hint or _by_template(message, action, resource)) or (
         f"Ask an administrator for {action}{where}, or act as a role that has it (overflight --as ROLE)"
     )
     if action in {"s3:ListBucket", "s3:GetObject"} and not resource:
         cure += f"; {_OWNERS_MAY_CHARGE}"
     return RefusedError(f"{code}: {message.rstrip('.')} [missing: {action}]", where=error.operation_name, cure=cure)
+
+
+def _by_template(message: str, action: str, resource: str) -> dict[str, Any]:
+    """The hint that the local account would give, for a refusal of AWS to one of our roles; empty for others."""
+    caller = _OUR_ROLE.search(message)
+    if caller is None or not resource:
+        return {}
+    from overflight.account.identity import access_for, who_might  # with it come PyYAML and the templates
+
+    parts = resource.split(":")
+    settings = load_settings(account_id=caller[1], region=parts[3] or None if len(parts) > 5 else None)
+    roles = who_might(access_for(settings), action, resource)
+    people, services = (list(roles[kind]) for kind in ("persona", "execution"))
+    return {"Missing": action, "Personas": people, "Services": services} if people or services else {}
 
 
 def _who_may(hint: Mapping[str, Any]) -> str:
