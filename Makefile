@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 EXTRAS ?= train,serve,console,augment,explore,dev
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-slow lint format bench docs clean
+.PHONY: setup oracle demo test test-slow lint format bench docs clean
 
 setup: $(INSTALLED) ## Virtual environment with every pinned dependency
 
@@ -23,7 +23,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@# Servers without a screen often lack libGL, which opencv-python links: the headless build is the same library.
 	@$(BIN)/python -c "import cv2" 2>/dev/null || \
 	  $(BIN)/python -m pip install --quiet --no-deps --force-reinstall -c constraints.txt opencv-python-headless
+	@# A second policy engine for the tests, where there is npm; without it they are skipped with the reason.
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory oracle || echo "npm could not install the second policy engine"; fi
 	@touch $@
+
+oracle: ## The second policy engine that tests compare with (needs node and npm)
+	@npm ci --prefix tests/iam/oracle --ignore-scripts --no-audit --no-fund --silent
 
 demo: setup ## The whole life of a model, left serving
 	@$(BIN)/overflight demo $(ARGS)

@@ -186,6 +186,11 @@ PLANTED = {
         allow("sagemaker:CreateTrainingJob", [JOB, "arn:aws:s3:::data/*"]),
         allow(["sagemaker:CreateTrainingJob", "s3:GetObject"], [JOB, "arn:aws:s3:::data/*"]),
     ),
+    "wild-type": (
+        "boundary",
+        deny("sagemaker:CreateModel", f"{SAGEMAKER}mod*/ov-*"),
+        deny("sagemaker:CreateModel", f"{SAGEMAKER}model/ov-*"),
+    ),
     "resource-tag-on-create: X14": (
         "identity",
         allow("sagemaker:CreateTrainingJob", JOB, **when(StringEquals={"aws:ResourceTag/env": "dev"})),
@@ -670,7 +675,7 @@ def test_our_templates_are_clean_in_every_environment():
 def test_the_longest_names_stay_within_the_quotas():
     result = load(
         "identity",
-        parameters={"Prefix": "a" * 20, "Environment": "staging", "SubnetIds": "subnet-0123456789abcdef0"},
+        parameters={"Prefix": "a" * 14, "Environment": "staging", "SubnetIds": "subnet-0123456789abcdef0"},
         account_id=ACCOUNT,
         region="ap-southeast-2",
         partition="aws-us-gov",

@@ -285,6 +285,15 @@ def trust_confused_deputy(one: Statement) -> Reported:
                 yield "Condition", f"without {key} another account's resource can make the service use this role"
 
 
+def wild_type(one: Statement) -> Reported:
+    """A wildcard in the type of a resource; AWS asks for none there (IAM User Guide, "IAM identifiers", ARNs)."""
+    for arn in (*one.resources, *one.not_resources):
+        parts = arn.split(":", 5)
+        type_, slash, _ = parts[-1].partition("/")
+        if len(parts) == 6 and parts[2] != "s3" and slash and set(type_) & set("*?"):
+            yield "Resource", f"AWS takes no wildcard in the type of a resource: {arn}"
+
+
 def resource_confused_deputy(one: Statement) -> Reported:
     """The same for resource policies; one of the keys is enough."""
     if one.allow and one.principals.get("Service"):
@@ -335,6 +344,7 @@ RULES: tuple[StatementRule, ...] = tuple(
         (_ANY, condition_key, "Put the action into a statement of its own"),
         (_ATTACHED, wildcard_only_on_arn, 'Write Resource "*" for it'),
         (_ATTACHED, resource_mismatch, "Correct the ARN: the Service Authorization Reference lists the types"),
+        (_ATTACHED, wild_type, "Write the types out"),
         (_ATTACHED, resource_tag_on_create, "Use aws:RequestTag"),
         (_ANY, deny_by_missing_tag, "Deny by name, or add Null false for the tag"),
         (_ANY, deny_bool_mfa, "Use BoolIfExists"),
