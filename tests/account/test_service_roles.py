@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,6 +21,7 @@ from pipeline_tools import (
 )
 
 from overflight.account.local import endpoints, job_runner, trail
+from overflight.account.local.job_access import refused_access
 from overflight.account.local.login import local_session
 from overflight.lifecycle.runs import training_definition
 
@@ -218,6 +220,31 @@ def test_a_job_reads_and_writes_as_its_role(account, client_of, pipelines, put, 
         assert says in told["FailureReason"]
         (entry,) = entries(account, error="AccessDenied")
         assert entry.caller == "arn:aws:sts::000000000000:assumed-role/overflight-prepare/overflight-dev-j"
+
+
+def test_a_folder_cannot_hide_behind_an_object_of_its_name(account, put):
+    """A policy for one object gives nothing below it."""
+    put("surveys/one")
+    authoriser = Recorder(account.authoriser)
+    watched = replace(account, authoriser=authoriser)
+    uri, role = f"s3://{account.bucket}/surveys/one", account.role_arn("prepare")
+    assert refused_access(watched, role, "j", "GetObject", uri) == ""
+    put("surveys/one/secret")
+    assert refused_access(watched, role, "j", "GetObject", uri) == ""
+    bucket = f"arn:aws:s3:::{account.bucket}"
+    assert authoriser.asked == [[f"{bucket}/surveys/one"], [bucket, f"{bucket}/surveys/one/*"]]
+
+
+class Recorder:
+    """Remembers which resources an authoriser was asked about."""
+
+    def __init__(self, authoriser):
+        self.authoriser = authoriser
+        self.asked = []
+
+    def decide_needs(self, caller, needed, context):
+        self.asked.append([one.resource for one in needed])
+        return self.authoriser.decide_needs(caller, needed, context)
 
 
 def test_a_trainings_artefact_and_checkpoints_are_its_roles(account, client_of, pipelines):

@@ -89,6 +89,8 @@ def refused_access(account: LocalAccount, role_arn: str, session: str, operation
     """
     bucket, key = split_uri(uri)
     single = operation == "GetObject" and not key.endswith("/") and account.objects.exists(bucket, key)
+    if single and account.objects.list(bucket, f"{key}/"):  # a folder of that name is taken before the object
+        single = False
     below = key if single else f"{key.rstrip('/')}/*".lstrip("/")
     needed = [Need(f"s3:{operation}", object_arn(bucket, below))]
     if operation == "GetObject" and not single:
