@@ -241,3 +241,14 @@ def test_any_text_can_be_recorded(text):
     kept = metadata_text(text)
     assert len(kept) <= 256
     assert metadata_text(kept) == kept
+
+
+@pytest.mark.parametrize("mode", ["roles", "persons"])
+def test_nobody_approves_what_an_unknown_person_trained(mode):
+    parties = Parties(
+        BEN_APPROVES, PIPELINE, (), unknown_runs=("arn:aws:sagemaker:eu-central-1:1:pipeline/p/execution/x",)
+    )
+    assert objections(parties, mode=mode) == [
+        "it is not known who started the run arn:aws:sagemaker:eu-central-1:1:pipeline/p/execution/x, which made it"
+    ]
+    assert objections(replace(parties, unknown_runs=()), mode=mode) == []

@@ -70,7 +70,9 @@ BIRTH_GUARDS = [
 ]
 INSTANCES = {"sagemaker:InstanceTypes": ["ml.g5.*"]}
 BY_PROD_TAG = deny("sagemaker:DeleteEndpoint", **when(StringEquals={"aws:ResourceTag/env": "prod"}))
-BY_PROD_NAME = only("Names", deny("sagemaker:Delete*", f"{SAGEMAKER}*/ov-prod-*"))
+BY_PROD_NAME = only(
+    "Names", deny("sagemaker:Delete*", [f"{SAGEMAKER}{one}/ov-prod-*" for one in ("endpoint", "model")])
+)
 
 # rule: (kind, the banned shape, the shape that says the same rightly)
 PLANTED = {

@@ -1,1 +1,1 @@
-"""Who may do what, who did what, who decided: access matrix, escalation, approvals, questions to the trail, cards, lineage."""
+"""Who may do what, who did what, who decided: matrix, escalation, approvals, trail, lineage and cards."""

@@ -64,12 +64,17 @@ class Person:
 
 @dataclass(frozen=True)
 class Parties:
-    """Who did what with one package; ``deployer`` is known only when it is deployed."""
+    """Who did what with one package.
+
+    ``deployer`` is known only when it is deployed; ``unknown_runs`` are runs that made it and nobody is known to have
+    started.
+    """
 
     approver: Person
     registrant: Person | None
     trainers: tuple[Person, ...]
     deployer: Person | None = None
+    unknown_runs: tuple[str, ...] = ()
 
     def others(self) -> list[tuple[str, Person]]:
         """Everybody but the approver, with what they did."""
@@ -161,6 +166,8 @@ def objections(parties: Parties, *, mode: FourEyes) -> list[str]:
         return ["the owner of the account (administrator) never decides about models"]
     if approver.is_service:
         return [f"the role {approver.role!r} belongs to jobs and decides about no model"]
+    if parties.unknown_runs:
+        return [f"it is not known who started the run {run}, which made it" for run in parties.unknown_runs]
     met = [(deed, who) for deed, who in parties.others() if who.arn and _same(approver, who, mode)]
     if mode == "roles":
         return [f"the role {who.role or who.user!r} {deed} it and may not approve it" for deed, who in met]

@@ -80,9 +80,10 @@ def parties_of(
     runs = [execution_arn] if execution_arn else []
     if execution_arn and (found := _RUN_OF.search(artefact_address(facts))):
         runs.append(f"{execution_arn.rpartition('/')[0]}/{found['execution']}")
-    starters = [starter_of(sagemaker, arn) for arn in dict.fromkeys(runs)]
-    trainers = tuple(dict.fromkeys(person_of(arn) for arn in starters if arn))
-    return Parties(approver, person_of(made_by) if made_by else None, trainers, deployer)
+    starters = {arn: starter_of(sagemaker, arn) for arn in dict.fromkeys(runs)}
+    trainers = tuple(dict.fromkeys(person_of(starter) for starter in starters.values() if starter))
+    unknown = tuple(arn for arn, starter in starters.items() if not starter)
+    return Parties(approver, person_of(made_by) if made_by else None, trainers, deployer, unknown)
 
 
 def starter_of(sagemaker: Any, execution_arn: str) -> str:
