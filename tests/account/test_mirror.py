@@ -258,9 +258,9 @@ def test_a_source_that_is_empty_now_leaves_the_mirror_alone(s3, account, source,
 def test_refusals_come_in_our_words(s3, account, loader, folder):
     from overflight.account.local.login import local_session
 
-    intern = local_session(account, role="intern", user="x", loader=loader).client("s3")
+    admin = local_session(account, role="admin", user="x", loader=loader).client("s3")
     with pytest.raises(RefusedError, match=r"s3:ListBucket"):
-        mirror(intern, S3Uri(account.bucket, "s"), folder)
+        mirror(admin, S3Uri(account.bucket, "s"), folder)
     with pytest.raises(NotFoundError, match="NoSuchBucket"):
         mirror(s3, S3Uri("none-such", "s"), folder.parent / "other")
 

@@ -125,6 +125,7 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[_Done]:
         return
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=context, initializer=_set_up_worker, initargs=(results,)
     ) as pool:
@@ -140,6 +141,9 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[_Done]:
                     if future.done():
                         future.result()
         except BrokenProcessPool as error:
+            # The pool asks its other workers to end and waits for them; one that hangs would make it wait for ever.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
             raise JobError(
                 "a worker process that draws photos was killed",
                 where="synthetic survey",
