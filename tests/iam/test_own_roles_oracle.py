@@ -26,32 +26,6 @@ SERVICES = (
     "cloudtrail",
     "ce",
 )
-TYPES = sorted(
-    {arn.split(":", 5)[5].split("/")[0] for one in actions_of("sagemaker") for arn in one.resource_types.values()}
-)
-
-
-def written_out(policy):
-    """The policy with every resource type in full.
-
-    The second engine takes no wildcard in the part of an ARN that names the resource type: AWS says that none may stand
-    there (IAM User Guide, "Identify AWS resources with ARNs"). Ours matches it like every other part.
-    """
-
-    def full(arn):
-        head, _, tail = arn.rpartition(":")
-        kind, slash, name = tail.partition("/")
-        if not head.startswith("arn:aws:sagemaker:") or not slash or "*" not in kind:
-            return [arn]
-        wanted = re.compile(kind.replace("*", ".*"))
-        return [f"{head}:{one}/{name}" for one in TYPES if wanted.fullmatch(one)]
-
-    def statement(one):
-        listed = one.get("Resource", [])
-        arns = [listed] if isinstance(listed, str) else listed
-        return {**one, "Resource": [full_arn for arn in arns for full_arn in full(arn)]} if arns else one
-
-    return {**policy.document, "Statement": [statement(one) for one in policy.document["Statement"]]}
 
 
 def asked(access, dice, share):
@@ -100,8 +74,8 @@ def disagreements(environment, share):
                 "resource": resource,
                 "acct": ACCOUNT,
                 "ctx": dict(request.context),
-                "ident": [written_out(one) for one in policies.identity],
-                "boundary": written_out(policies.boundary),
+                "ident": [one.document for one in policies.identity],
+                "boundary": policies.boundary.document,
                 "rp": policies.resource and policies.resource.document,
             }
         )
