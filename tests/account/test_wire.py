@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import sys
 import types
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
@@ -14,9 +16,10 @@ from botocore.response import StreamingBody
 
 from overflight.account.local import events, supervisor, trail, wire
 from overflight.account.local.login import caller_for, local_session
+from overflight.account.local.verification import verify
 from overflight.account.local.wire import AwsError, Call, NoTransaction, operation, perform
 from overflight.account.session import open_session
-from overflight.errors import NotImplementedInLocalAccountError
+from overflight.errors import NotImplementedInLocalAccountError, ResourceError, StoreError
 
 
 @pytest.fixture
@@ -60,6 +63,115 @@ def test_an_operation_that_is_not_implemented_says_so(session):
 def test_a_service_that_is_not_implemented_says_so(session):
     with pytest.raises(NotImplementedInLocalAccountError, match="sqs:ListQueues"):
         session.client("sqs").list_queues()
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "read_only"),
+    [
+        pytest.param("sagemaker", lambda client: client.create_cluster(ClusterName="c"), False, id="sagemaker"),
+        pytest.param("iam", lambda client: client.create_user(UserName="eve"), False, id="iam"),
+        pytest.param("sqs", lambda client: client.list_queues(), True, id="a read"),
+    ],
+)
+def test_what_is_not_implemented_is_in_the_trail_as_an_attempt(session, account, service, call, read_only):
+    with pytest.raises(NotImplementedInLocalAccountError):
+        call(session.client(service))
+    (entry,) = trail_of(account)
+    assert (entry.service, entry.error, entry.read_only) == (service, "NotImplementedInLocalAccount", read_only)
+    assert entry.user == "ada"
+
+
+HOSTILE = [
+    pytest.param("half \ud800 a pair", id="half a surrogate pair"),
+    pytest.param(10**5000, id="a number too long to be written"),
+    pytest.param(datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), id="a time before the first year"),
+    pytest.param({"\udfff": "x", "nested": ["\ud800", {"\ud800": b"x"}]}, id="keys"),
+    pytest.param(float("nan"), id="not a number"),
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("error", ["", "ConflictException"])
+def test_no_parameter_keeps_its_call_out_of_the_trail(account, made_up, value, error):
+    @operation("sagemaker", "DeletePipeline")
+    def delete_pipeline(call: Call):
+        if error:
+            raise AwsError(error, f"busy with \ud800 {str(value)[:10] if isinstance(value, str) else ''}")
+        return {}
+
+    made_up(delete_pipeline)
+    owner = caller_for(account, role="administrator", user="ada")
+    call = Call("sagemaker", "DeletePipeline", {"X": value}, owner, account)
+    if error:
+        with pytest.raises(AwsError, match="busy"):
+            perform(call)
+    else:
+        perform(call)
+    (entry,) = trail_of(account)
+    assert (entry.operation, entry.error) == ("DeletePipeline", error)
+    assert verify(account.store).findings == []
+
+
+def test_a_denied_call_with_half_a_surrogate_pair_is_in_the_trail(account, settings, loader):
+    s3 = local_session(account, role="data-scientist", user="mallory", loader=loader).client("s3")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=settings.bucket, Key="runs/1/train/x", Body=b"z", ExpectedBucketOwner="\ud800")
+    (entry,) = trail_of(account)
+    assert (entry.operation, entry.denied) == ("PutObject", True)
+    assert entry.parameters["ExpectedBucketOwner"] == "\\ud800"
+
+
+def test_an_unexpected_error_of_a_handler_is_in_the_trail_and_passes_as_it_is(session, account, made_up):
+    @operation("sagemaker", "DeletePipeline")
+    def delete_pipeline(call: Call):
+        call.transaction.insert("thing", "half", body={})
+        raise OverflowError("int too large")
+
+    made_up(delete_pipeline)
+    with pytest.raises(OverflowError, match="int too large"):
+        session.client("sagemaker").delete_pipeline(PipelineName="p", ClientRequestToken="t" * 32)
+    (entry,) = trail_of(account)
+    assert (entry.error, entry.message) == ("InternalFailure", "OverflowError: int too large")
+    with account.store.read() as transaction:
+        assert transaction.list("thing") == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(ResourceError("no space left on the disk"), id="full disk"),
+        pytest.param(StoreError("the state file is damaged"), id="damaged state"),
+        pytest.param(OSError(errno.ENOSPC, "no space"), id="full disk of the system"),
+    ],
+)
+def test_errors_of_the_machine_leave_nothing(session, account, made_up, failure):
+    @operation("sagemaker", "DeletePipeline")
+    def delete_pipeline(call: Call):
+        raise failure
+
+    made_up(delete_pipeline)
+    with pytest.raises(type(failure)):
+        session.client("sagemaker").delete_pipeline(PipelineName="p", ClientRequestToken="t" * 32)
+    assert trail_of(account) == []
+
+
+def test_a_failure_that_cannot_be_recorded_does_not_hide_why(session, made_up, monkeypatch, caplog):
+    @operation("sagemaker", "DeletePipeline")
+    def delete_pipeline(call: Call):
+        raise OverflowError("int too large")
+
+    made_up(delete_pipeline)
+    monkeypatch.setattr(trail, "append", lambda *_a, **_k: 1 / 0)
+    with pytest.raises(OverflowError):
+        session.client("sagemaker").delete_pipeline(PipelineName="p", ClientRequestToken="t" * 32)
+    assert "sagemaker:DeletePipeline is not in the trail" in caplog.text
+
+
+@pytest.mark.parametrize("token", ["9" * 23, "-1", "1e3", "\u0663", "\ud800", "x"])
+def test_a_token_of_the_trail_that_was_not_given_out_is_refused_and_recorded(session, account, token):
+    with pytest.raises(ClientError, match="InvalidNextTokenException"):
+        session.client("cloudtrail").lookup_events(NextToken=token)
+    assert [entry.error for entry in trail_of(account)] == ["InvalidNextTokenException"]
 
 
 def test_nothing_is_sent(session, monkeypatch):
@@ -147,9 +259,10 @@ def test_change_record_and_event_are_one_transaction(session, account, made_up, 
         client.delete_pipeline(PipelineName="two", ClientRequestToken="t" * 32)
     with account.store.read() as transaction:
         assert [found.name for found in transaction.list("thing")] == ["one"]
-    (entry,) = trail_of(account)
+    entry, failed = trail_of(account)
     (event,) = events_of(account)
     assert (entry.operation, entry.read_only, entry.error) == ("DeletePipeline", False, "")
+    assert (failed.parameters["PipelineName"], failed.error) == ("two", "InternalFailure")
     assert (event.source, event.detail_type, event.detail, event.resources) == (
         "aws.sagemaker",
         "Changed",

@@ -28,6 +28,7 @@ from overflight.files import canonical_json, sha256_bytes
 GENESIS = "0" * 64
 LATER = ("details", "event_id")  # columns since schema 2: sealed only where they hold something
 _LONGEST_TEXT = 16 * 1024  # characters; longer texts are recorded by digest
+_LARGEST_NUMBER_BITS = 1024  # Python refuses to write out numbers of some thousand digits
 _SECRET = re.compile(r"secret|passw|credential|private_?key|session_?token|api_?key|access_?key|customer_?key", re.I)
 
 
@@ -55,14 +56,14 @@ def append(
     row: dict[str, Any] = {
         "sequence": 1 if last is None else last.sequence + 1,
         "time": time_text(time),
-        "caller": caller,
+        "caller": encodable(caller),
         "service": service,
         "operation": operation,
         "read_only": read_only,
         "request_id": request_id,
         "parameters": canonical_json(parameters),
-        "error": error,
-        "message": message,
+        "error": encodable(error),
+        "message": encodable(message),
         "details": canonical_json(recordable(dict(details))) if details else "",
         "event_id": event_id(time),
         "prev_hash": GENESIS if last is None else last.hash,
@@ -153,11 +154,14 @@ def event_id(time: datetime) -> str:
 
 
 def recordable(value: Any, *, name: str = "") -> Any:
-    """``value`` as it may stand in the trail: JSON, bodies as size and digest, secrets as ``***``."""
+    """``value`` as it may stand in the trail: JSON, bodies as size and digest, secrets as ``***``.
+
+    Takes whatever a caller can send: nothing in a parameter may keep its call out of the trail.
+    """
     if name and _SECRET.search(name) and isinstance(value, str | bytes):
         return "***"
     if isinstance(value, dict):
-        return {str(key): recordable(item, name=str(key)) for key, item in value.items()}
+        return {encodable(str(key)): recordable(item, name=str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [recordable(item, name=name) for item in value]
     if isinstance(value, bytes | bytearray):
@@ -165,15 +169,28 @@ def recordable(value: Any, *, name: str = "") -> Any:
     return _plain(value)
 
 
+def encodable(text: str) -> str:
+    """The text, with what UTF-8 cannot hold (halves of surrogate pairs) written out as an escape."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return {"characters": len(value), "sha256": sha256_bytes(value.encode())}
+    if isinstance(value, str):
+        text = encodable(value)
+        return (
+            text if len(value) <= _LONGEST_TEXT else {"characters": len(value), "sha256": sha256_bytes(text.encode())}
+        )
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, str | bool | int | float) or value is None:
+    if isinstance(value, int) and value.bit_length() > _LARGEST_NUMBER_BITS:
+        return f"<a number of {value.bit_length()} bits>"
+    if isinstance(value, bool | int | float) or value is None:
         return value
     if isinstance(value, datetime):
-        return time_text(value)
+        try:
+            return time_text(value)
+        except (OverflowError, ValueError):  # year 1 or 9999 in a zone in which it is not one of them any more
+            return value.isoformat()
     return f"<{type(value).__name__}>"
 
 

@@ -6,8 +6,10 @@ functions marked with :func:`operation` in the modules of ``services``.
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
+import logging
 import os
 import socket
 import uuid
@@ -20,7 +22,7 @@ from overflight.account.aws_errors import HINT
 from overflight.account.local import events, trail
 from overflight.account.local.access_record import note_access
 from overflight.account.local.store import Transaction
-from overflight.errors import NotImplementedInLocalAccountError
+from overflight.errors import NotImplementedInLocalAccountError, ResourceError, StoreError
 
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
@@ -39,6 +41,8 @@ SERVICE_MODULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _SERVICES = "overflight.account.local.services"
 _READ_ONLY = ("BatchGet", "Describe", "Filter", "Get", "Head", "List", "Lookup", "Search")
+_NOT_HERE, _FAILED = "NotImplementedInLocalAccount", "InternalFailure"
+log = logging.getLogger(__name__)
 _MARK = "__overflight_operation__"
 
 
@@ -208,15 +212,25 @@ def operations_of(service: str) -> Mapping[str, Operation]:
 def perform(call: Call) -> dict[str, Any]:
     """Take one validated call through authorise, do, trail and event; the response without its metadata.
 
-    Errors of the machine (full disk, damaged state) pass as they are and leave nothing, not even a record.
+    Errors of the machine (full disk, damaged state) pass as they are and leave nothing, not even a record. Any other
+    error of ours passes as it is too, and the call is in the trail as ``InternalFailure``.
 
     Raises:
         AwsError: the answer is an error; it is in the trail.
-        NotImplementedInLocalAccountError: there is no such operation here.
+        NotImplementedInLocalAccountError: there is no such operation here; that it was asked for is in the trail.
     """
     known = operations_of(call.service).get(call.operation)
     if known is None:
-        raise NotImplementedInLocalAccountError(call.service, call.operation)
+        missing = NotImplementedInLocalAccountError(call.service, call.operation)
+        with call.account.store.write() as transaction:
+            record(
+                transaction,
+                call,
+                read_only=call.operation.startswith(_READ_ONLY),
+                error=_NOT_HERE,
+                message=missing.what,
+            )
+        raise missing
     try:
         if call.fault:
             raise AwsError(VALIDATED[call.service], call.fault)
@@ -227,11 +241,29 @@ def perform(call: Call) -> dict[str, Any]:
         with call.account.store.write() as transaction:
             record(transaction, decided, read_only=known.read_only, error=error.code, message=error.message)
         raise
+    except Exception as error:
+        if not _of_the_machine(error):
+            _record_failure(call, error, read_only=known.read_only)
+        raise
     for cleanup in call.cleanups:
         cleanup()
     if known.starts_work:
         start_supervisor(call.account)
     return response
+
+
+def _of_the_machine(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return full or isinstance(error, StoreError | ResourceError | MemoryError)
+
+
+def _record_failure(call: Call, error: Exception, *, read_only: bool) -> None:
+    """Record a call that failed unexpectedly; never hides why it did."""
+    try:
+        with call.account.store.write() as transaction:
+            record(transaction, call, read_only=read_only, error=_FAILED, message=f"{type(error).__name__}: {error}")
+    except Exception:
+        log.exception("the failed call %s:%s is not in the trail", call.service, call.operation)
 
 
 def _do(known: Operation, call: Call) -> dict[str, Any]:

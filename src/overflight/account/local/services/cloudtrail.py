@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from overflight.account.local.wire import AwsError, Call, operation
 from overflight.account.trail_entry import Entry, to_record
 
 _PAGE = 50
+_TOKEN_DIGITS = 19  # fewer fit the numbers of SQLite
 _COLUMNS = {
     "EventId": tables.trail.c.event_id,
     "EventName": tables.trail.c.operation,
@@ -33,9 +35,9 @@ def lookup_events(call: Call) -> dict[str, Any]:
     for attribute in attributes:
         found = _where(found, attribute["AttributeKey"], attribute["AttributeValue"])
     if "StartTime" in params:
-        found = found.where(table.c.time >= time_text(params["StartTime"]))
+        found = found.where(table.c.time >= _time(params["StartTime"]))
     if "EndTime" in params:
-        found = found.where(table.c.time <= time_text(params["EndTime"]))
+        found = found.where(table.c.time <= _time(params["EndTime"]))
     if params.get("NextToken"):
         found = found.where(table.c.sequence < _token(params["NextToken"]))
     numbers = [row[0] for row in call.transaction.connection.execute(found.limit(size + 1))]
@@ -76,7 +78,14 @@ def _event(call: Call, entry: Entry) -> dict[str, Any]:
 
 
 def _token(text: str) -> int:
-    try:
+    """The number of the last entry of the page before."""
+    if text.isascii() and text.isdigit() and len(text) < _TOKEN_DIGITS:
         return int(text)
-    except ValueError as error:
-        raise AwsError("InvalidNextTokenException", "The NextToken is not one that was given out.") from error
+    raise AwsError("InvalidNextTokenException", "The NextToken is not one that was given out.")
+
+
+def _time(moment: datetime) -> str:
+    try:
+        return time_text(moment)
+    except (OverflowError, ValueError) as error:
+        raise AwsError("InvalidTimeRangeException", "The time is outside of what can be looked up.") from error
