@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 from botocore.exceptions import ClientError
@@ -234,22 +235,25 @@ def test_archives_depend_on_names_and_contents_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "step", "attempt", "expected"),
+    ("step", "attempt", "longest", "expected"),
     [
-        ("train", "Validate", 1, "train-Validate-0123456789ab"),
-        ("train", "Validate", 2, "train-Validate-0123456789ab-2"),
+        pytest.param("Validate", 1, 63, r"pipelines-0123456789ab-Validate-[0-9a-f]{10}", id="job"),
+        pytest.param("Check_all", 2, 63, r"pipelines-0123456789ab-Check-all-[0-9a-f]{10}", id="second attempt"),
+        pytest.param("Tune", 1, 32, r"pipelines-0123456789ab-Tu-[0-9a-f]{6}", id="tuning job"),
+        pytest.param("___", 1, 63, r"pipelines-0123456789ab-[0-9a-f]{10}", id="no letter"),
     ],
 )
-def test_job_names(pipeline, step, attempt, expected):
-    assert job_name(pipeline, step, "0123456789ab", attempt) == expected
+def test_job_names(step, attempt, longest, expected):
+    assert re.fullmatch(expected, job_name("0123456789ab", step, attempt, longest=longest))
 
 
-def test_job_names_are_short_and_unique():
-    steps = ["a_b", "a-b", "s" * 64, "s" * 63 + "t"]
-    names = {job_name("p" * 60, step, "0123456789ab", attempt) for step in steps for attempt in (1, 12)}
-    assert len(names) == 8
-    assert max(len(name) for name in names) <= 63
-    assert all(name.replace("-", "").isalnum() for name in names)
+@pytest.mark.parametrize("longest", [63, 32])
+def test_job_names_are_short_and_unique(longest):
+    steps = ["a_b", "a-b", "Train", "Train-2", "s" * 64, "s" * 63 + "t"]
+    names = {job_name("0123456789ab", step, attempt, longest=longest) for step in steps for attempt in (1, 2, 12)}
+    assert len(names) == 18
+    assert max(len(name) for name in names) <= longest
+    assert all(re.fullmatch("[a-zA-Z0-9](-*[a-zA-Z0-9])*", name) for name in names)
 
 
 # -- tuning ---------------------------------------------------------------------------------------------------------

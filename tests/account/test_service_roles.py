@@ -21,6 +21,7 @@ from pipeline_tools import (
 )
 
 from overflight.account.local import endpoints, job_runner, trail
+from overflight.account.local.executions import job_name
 from overflight.account.local.job_access import refused_access
 from overflight.account.local.login import local_session
 from overflight.lifecycle.runs import training_definition
@@ -125,6 +126,22 @@ def test_the_training_pipeline_may_do_what_it_does(account, settings, client_of,
     group = account.arn("sagemaker", "model-package-group/overflight-t")
     tags = client_of("auditor").list_tags(ResourceArn=group)["Tags"]
     assert {"Key": "env", "Value": "dev"} in tags
+
+
+@pytest.mark.parametrize("role", ["data-scientist", "ml-engineer", "approver", "auditor", "admin"])
+def test_nobody_takes_the_name_of_a_later_steps_job(account, client_of, pipelines, role):
+    steps = [
+        step("Prepare", account.role_arn("prepare")),
+        step("Evaluate", account.role_arn("evaluate"), DependsOn=["Prepare"]),
+    ]
+    arn = start(client_of("data-scientist"), make_pipeline(client_of, account, definition(*steps)))
+    name = job_name(arn.rsplit("/", 1)[1], "Evaluate", 1)
+    request = {**processing("x")["Arguments"], "ProcessingJobName": name, "Tags": ENV}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client_of(role, user="eve").create_processing_job(RoleArn=account.role_arn("experiment"), **request)
+    pipelines.follow()
+    assert pipelines.status(arn) == "Succeeded", pipelines.reason(arn)
+    assert pipelines.listed(arn)["Evaluate"]["Metadata"]["ProcessingJob"]["Arn"].endswith(f"/{name}")
 
 
 REFUSED = [

@@ -24,6 +24,8 @@ OPEN = ("Executing", "Stopping")
 ACTIVE = frozenset({"Starting", "Executing", "Stopping"})
 WAITING = "Waiting"
 _NAME_LIMIT = 63
+_DIGEST_LENGTH = 10
+_STEPS_PREFIX = "pipelines"
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,24 @@ def retry_execution(tx: Transaction, account: LocalAccount, execution: Resource)
     return change_execution(tx, account, execution, status="Executing", failure_reason="")
 
 
-def job_name(pipeline: str, step: str, execution_id: str, attempt: int) -> str:
-    """``<pipeline>-<step>-<execution id>[-attempt]`` in at most 63 letters, digits and hyphens, unique per step."""
-    tail = f"-{execution_id}" + (f"-{attempt}" if attempt > 1 else "")
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", f"{pipeline}-{step}").strip("-") or "job"
-    room = _NAME_LIMIT - len(tail)
-    if len(plain) > room or plain != f"{pipeline}-{step}":
-        digest = sha256_bytes(f"{pipeline}/{step}".encode())[:6]
-        plain = f"{plain[: room - 7].rstrip('-')}-{digest}"
-    return plain + tail
+def job_name(execution_id: str, step: str, attempt: int, *, longest: int = _NAME_LIMIT) -> str:
+    """``pipelines-<execution id>-<step>-<digest>``: SageMaker's form for what steps create, unique per step and try.
+
+    People may not create such names, so that nobody takes the name of a later step's job. The step's name is cut, and
+    what is not a letter, a digit or a hyphen in it is replaced. The digest is of its full name and the attempt: a
+    number alone would make the second attempt of ``Train`` the first one of ``Train-2``.
+
+    Args:
+        execution_id: Id of the execution.
+        step: Name of the step.
+        attempt: From 1.
+        longest: How many characters the name may have (63; 32 for a tuning job).
+    """
+    head = f"{_STEPS_PREFIX}-{execution_id}"
+    digest = sha256_bytes(f"{step}/{attempt}".encode())[: _DIGEST_LENGTH if longest >= _NAME_LIMIT else 6]
+    room = longest - len(head) - len(digest) - 2
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", step)[:room].strip("-")
+    return "-".join(part for part in (head, plain, digest) if part)
 
 
 def announce_execution(tx: Transaction, account: LocalAccount, execution: Resource, *, previous: str) -> None:

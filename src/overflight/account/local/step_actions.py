@@ -44,12 +44,13 @@ class _JobType:
     operation: str
     name_member: str
     metadata: str
+    longest_name: int = 63
 
 
 JOB_TYPES: Mapping[str, _JobType] = {
     "Processing": _JobType(PROCESSING, "CreateProcessingJob", "ProcessingJobName", "ProcessingJob"),
     "Training": _JobType(TRAINING, "CreateTrainingJob", "TrainingJobName", "TrainingJob"),
-    "Tuning": _JobType(tuning.KIND, "CreateHyperParameterTuningJob", "HyperParameterTuningJobName", "TuningJob"),
+    "Tuning": _JobType(tuning.KIND, "CreateHyperParameterTuningJob", "HyperParameterTuningJobName", "TuningJob", 32),
 }
 
 
@@ -186,7 +187,7 @@ def resolve(run: Run, step: Step, attempt: int) -> tuple[dict[str, Any], str]:
         AwsError: the request is not one that SageMaker would accept.
     """
     job_type = JOB_TYPES[step.type]
-    name = job_name(run.execution.parent, step.name, run.execution.name, attempt)
+    name = job_name(run.execution.name, step.name, attempt, longest=job_type.longest_name)
     request = evaluate(step.document.get("Arguments") or {}, run.scope(name))
     request = {key: value for key, value in request.items() if key != job_type.name_member}
     if step.type != "Tuning":
@@ -256,7 +257,7 @@ def do_model(run: Run, step: Step) -> StepResult:
     """Create the model of a Model step."""
     from overflight.account.local.services.models import create_model
 
-    name = job_name(run.execution.parent, step.name, run.execution.name, 1)
+    name = job_name(run.execution.name, step.name, 1)
     request = {"ModelName": name, **evaluate(step.document.get("Arguments") or {}, run.scope())}
     with run.calling("CreateModel", request) as caller:
         answer = create_model(run.tx, run.account, caller.arn, request)
