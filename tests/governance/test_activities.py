@@ -40,6 +40,9 @@ def test_in_an_account_for_production_nobody_trains():
     found = answers(load_access(**ACCOUNT, environment="prod"))
     allowed = {(one.role, one.activity) for one in found if one.allowed}
     assert ("data-scientist", "Start a training by hand") not in allowed
+    assert ("data-scientist", "Ask an endpoint in production") not in allowed
+    assert ("data-scientist", "Track a run in MLflow") not in allowed
+    assert ("data-scientist", "Start the training pipeline") not in allowed
     assert ("ml-engineer", "Take an endpoint for trials down") not in allowed
     assert ("deploy", "Create an endpoint in production") in allowed
 
@@ -103,3 +106,25 @@ def test_ours_is_stricter_than_awss_personas_where_it_matters(access):
         ("MLOps", "Create an endpoint in production"),
         ("MLOps", "Approve a model without an event"),
     } <= stricter
+
+
+@pytest.mark.parametrize(
+    ("subnets", "allowed"),
+    [
+        pytest.param(["subnet-ours"], True, id="in the network"),
+        pytest.param(["subnet-ours", "subnet-other"], False, id="one foot outside"),
+        pytest.param(["subnet-other"], False, id="in another network"),
+        pytest.param([], False, id="in none"),
+    ],
+)
+def test_jobs_of_people_stay_in_the_network_where_one_is_named(subnets, allowed):
+    access = load_access(**ACCOUNT, parameters={"SubnetIds": ["subnet-ours", "subnet-too"]})
+    sent = {
+        "aws:RequestTag/env": "dev",
+        "aws:TagKeys": ["env"],
+        "sagemaker:InstanceTypes": ["ml.g5.xlarge"],
+        "sagemaker:MaxRuntimeInSeconds": "3600",
+        **({"sagemaker:VpcSubnets": subnets} if subnets else {}),
+    }
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:training-job/overflight-dev-x"
+    assert access.decide("data-scientist", "sagemaker:CreateTrainingJob", arn, sent, session="anna").allowed is allowed

@@ -43,10 +43,10 @@ def test_everything_that_is_written_down_is_really_reached(ours):
             ("evaluate", "prepare", "register", "train", "watch"),
             ("write datasets", "write metrics", "write models", "write surveys"),
         ),
-        ("approver", (), ("approve", "sign")),
-        ("auditor", (), ()),
+        ("approver", (), ("approve",)),
+        ("auditor", (), ("sign",)),
         ("admin", (), ()),
-        ("deploy", ("serve",), ("production", "write captures", "write deployments")),
+        ("deploy", ("serve", "watch"), ("production", "write captures", "write deployments")),
         ("experiment", (), ()),
         (OUTSIDE, (), ()),
     ],
@@ -96,7 +96,7 @@ def test_chains_are_calls_in_order(ours):
 
 
 def test_the_reach_reads_as_sentences(ours):
-    assert "auditor: nothing beyond its own rights" in ours.describe()
+    assert "auditor: sign for the trail" in ours.describe()
     assert "data-scientist: the rights of experiment" in ours.describe()
 
 

@@ -64,7 +64,6 @@ def test_only_deploy_writes_in_production(everything):
     assert production == {
         ("data-scientist", "sagemaker:CreateModelPackage"),
         ("approver", "sagemaker:UpdateModelPackage"),
-        ("approver", "kms:Sign"),
     }
 
 

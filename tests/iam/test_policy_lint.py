@@ -702,6 +702,7 @@ KNOWN = {
 }
 STAR = {
     "Boundary": "a boundary grants nothing by itself",
+    "AlertsKey": "in a key policy * is the key",
     "DataKey": "in a key policy * is the key",
     "TrailKey": "in a key policy * is the key",
     "JobBasics": "network interfaces of jobs have names that EC2 chooses",
