@@ -153,6 +153,30 @@ def test_every_256th_entry_is_covered(store, ledger):
     assert verify(store, ledger).findings == []
 
 
+def test_the_first_entry_of_a_process_names_the_checkpoint_of_another(store, ledger, clock):
+    decide(store)
+    store.listener = Checkpointer(ledger, account_id="000000000000", clock=clock)
+    add(store, 2)
+    with store.read() as transaction:
+        named = [entry.details.get("checkpoint") for entry in trail.entries(transaction)]
+    assert named == [None, {"number": 1, "sha256": checkpoints(ledger)[0].digest}, None]
+    assert verify(store, ledger).findings == []
+
+
+@pytest.mark.parametrize("content", ["nothing\n", '{"number": 1}\n', ""])
+def test_checkpoints_that_cannot_be_read_keep_no_account_from_being_opened(ledger, clock, content):
+    ledger.folder.mkdir(parents=True)
+    ledger.path.write_text(content)
+    assert Checkpointer(ledger, account_id="000000000000", clock=clock).anchor is None
+
+
+def test_details_of_another_type_are_found(used, ledger):
+    alter(
+        used, "UPDATE trail SET details = x'ff' WHERE sequence = 2", "UPDATE trail SET details = 7 WHERE sequence = 5"
+    )
+    assert (2, "was edited") in problems(used, ledger)
+
+
 def test_an_entry_that_is_rolled_back_names_no_checkpoint_and_the_next_one_does(store, ledger):
     def fail_after_an_entry() -> None:
         with store.write() as transaction:
@@ -385,12 +409,79 @@ def test_only_the_given_keys_are_trusted(used, ledger, tmp_path):
     assert [sequence for sequence, _ in problems(used, ledger, public_keys=[other])] == [3, 6]
 
 
-def test_without_the_folder_a_warning_says_what_cannot_be_found(used, ledger):
+def strip_anchors(store):
+    """What a forger does before he gives all entries new hashes: no entry names a checkpoint any more."""
+    alter(store, "UPDATE trail SET details = ''")
+    reseal(store)
+
+
+def gone(store, ledger):
+    (found,) = verify(store, ledger).findings
+    assert found.sequence == 0
+    assert "--begin" in found.meaning
+    assert "--without-checkpoints" in found.meaning
+    return found.problem.partition(f"there are no checkpoints in {ledger.path}, but ")[2]
+
+
+def test_removing_the_folder_is_found_by_what_entries_name(used, ledger):
     shutil.rmtree(ledger.folder)
+    assert gone(used, ledger) == "entry 7 names checkpoint 2 and 2 were due in 9 entries"
+
+
+def test_removing_the_checkpoints_is_found_by_the_keys_that_signed_them(store, ledger):
+    add(store, 1)
+    decide(store)
+    ledger.path.unlink()
+    assert gone(store, ledger) == "the keys that signed them are there"
+    (ledger.folder / "checkpoint.key").unlink()
+    assert gone(store, ledger) == "the keys that signed them are there"
+
+
+@pytest.mark.parametrize("cut", [shutil.rmtree, lambda folder: (folder / "checkpoints.jsonl").write_bytes(b"")])
+def test_a_long_trail_without_checkpoints_is_none_that_was_ever_written(store, ledger, cut):
+    add(store, 300)
+    alter(store, "UPDATE trail SET caller = 'somebody else' WHERE sequence = 2")
+    strip_anchors(store)
+    cut(ledger.folder)
+    (found,) = verify(store, ledger).findings
+    assert "1 were due" in found.problem
+    assert "--begin" in found.meaning
+
+
+def test_checkpoints_cut_off_behind_entries_without_names_are_missed_where_they_were_due(store, ledger):
+    add(store, 800)
+    strip_anchors(store)
+    assert checkpoints(ledger)[-1].sequence == 768
+    ledger.path.write_text(ledger.lines()[0] + "\n")
+    assert problems(store, ledger) == [(257, "the last 544 entries are without a checkpoint: 2 were due")]
+
+
+def test_checkpoints_that_begin_late_are_told(store, ledger):
+    add(store, 520)
+    strip_anchors(store)
+    shutil.rmtree(ledger.folder)
+    store.listener.write(520, verify(store).head, reason="asked for")
+    assert problems(store, ledger) == [(520, "the first checkpoint is for entry 520, but 2 were due before it")]
+
+
+def test_after_beginning_anew_the_trail_is_judged_from_there_and_that_is_told(used, ledger):
+    ledger.path.unlink()
+    used.listener.write(9, verify(used).head, reason="disk was replaced", begins=True)
     found = verify(used, ledger)
-    assert found.findings == []
-    assert found.warnings[0].problem == f"there are no checkpoints in {ledger.path}; entry 7 names checkpoint 2"
-    assert "moved" in found.warnings[0].meaning
+    assert (found.findings, found.covered) == ([], 9)
+    assert "checkpoints begin at entry 9" in found.warnings[0].problem
+    assert "disk was replaced" in found.warnings[0].problem
+
+
+def test_a_trail_of_a_version_without_checkpoints_is_told_how_to_begin(store, ledger):
+    store.listener = None
+    add(store, 300)
+    alter(store, "UPDATE trail SET event_id = ''")
+    reseal(store)
+    assert gone(store, ledger) == "1 were due in 300 entries"
+    store.listener = Checkpointer(ledger, account_id="000000000000", clock=store._clock)
+    add(store, 212)
+    assert problems(store, ledger) == []
 
 
 def test_a_trail_that_was_begun_anew_on_purpose_is_judged_from_there(used, ledger):

@@ -210,6 +210,28 @@ def test_an_account_made_anew_in_the_same_place_is_said_with_the_cure(ask, home)
     assert ask("verify").exit_code == 0
 
 
+def test_without_its_checkpoints_a_trail_is_not_intact_unless_one_asks_for_the_chain_only(ask, tmp_path):
+    out = tmp_path / "trail.jsonl"
+    ask("export", "--out", out)
+    shutil.rmtree(tmp_path / "keys")
+    result = ask("verify")
+    assert result.exit_code == 8
+    assert "names checkpoint" in result.output
+    assert answered(ask, "who-approved", "latest")["proof"]["trail_intact"] is False
+    for where in ([], ["--file", out]):
+        chain = ask("verify", "--without-checkpoints", *where)
+        assert chain.exit_code == 0
+        assert "Checked without checkpoints" in chain.output
+        assert "Intact" not in chain.output
+        assert answered(ask, "verify", "--without-checkpoints", *where)["without_checkpoints"] is True
+    clash = ask("verify", "--without-checkpoints", "--public-key", out)
+    assert isinstance(clash.exception, UsageError)
+    assert ask("checkpoint", "--begin", "the keys' disk was lost").exit_code == 0
+    result = ask("verify")
+    assert result.exit_code == 0
+    assert "the keys' disk was lost" in result.output
+
+
 def test_a_folder_of_keys_that_cannot_be_written_is_said_with_the_cure(ask, tmp_path):
     shutil.rmtree(tmp_path / "keys")
     (tmp_path / "keys").write_text("")

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 _READERS = ("auditor", "administrator")
 
 
-def verify(context: Context, *, public_key: Path | None = None) -> dict[str, Any]:
+def verify(context: Context, *, public_key: Path | None = None, chain_only: bool = False) -> dict[str, Any]:
     """Whether trail and checkpoints of the local account are intact; see :class:`Verification`.
+
+    Args:
+        context: The account and the role.
+        public_key: PEM file of the only key to trust.
+        chain_only: Leave the checkpoints out: a cut-off end or a trail that was written anew is then not found.
 
     Raises:
         UsageError: the account is AWS's, where CloudTrail's own command does it.
@@ -45,10 +50,11 @@ def verify(context: Context, *, public_key: Path | None = None) -> dict[str, Any
 
     account = _opened(context)
     keys = None if public_key is None else [read_public(public_key)]
-    return _facts(verification.verify(account.store, _checkpointer(account).ledger, public_keys=keys))
+    ledger = None if chain_only else _checkpointer(account).ledger
+    return _facts(verification.verify(account.store, ledger, public_keys=keys), chain_only=chain_only)
 
 
-def verify_file(path: Path, *, public_key: Path | None = None) -> dict[str, Any]:
+def verify_file(path: Path, *, public_key: Path | None = None, chain_only: bool = False) -> dict[str, Any]:
     """The same for a file that ``export`` wrote; needs no account.
 
     Raises:
@@ -58,7 +64,7 @@ def verify_file(path: Path, *, public_key: Path | None = None) -> dict[str, Any]
     from overflight.account.local.checkpoint_keys import read_public
 
     keys = None if public_key is None else [read_public(public_key)]
-    return _facts(trail_file.verify_file(path, public_keys=keys))
+    return _facts(trail_file.verify_file(path, public_keys=keys, chain_only=chain_only), chain_only=chain_only)
 
 
 def checkpoint(context: Context, *, kms_key: str = "", begin: str = "") -> dict[str, Any]:
@@ -279,8 +285,8 @@ def _hash_of(account: LocalAccount, sequence: int) -> str:
     return found[0].hash if found else ""
 
 
-def _facts(found: Verification) -> dict[str, Any]:
-    return {"intact": found.intact, **asdict(found)}
+def _facts(found: Verification, *, chain_only: bool) -> dict[str, Any]:
+    return {"intact": found.intact, "without_checkpoints": chain_only, **asdict(found)}
 
 
 def _package(context: Context, package: str) -> dict[str, Any] | None:

@@ -239,11 +239,19 @@ class Checkpointer:
     """
 
     def __init__(self, ledger: Ledger, *, account_id: str, clock: Clock) -> None:
-        self.anchor: Mapping[str, Any] | None = None
         self.ledger = ledger
+        self.anchor: Mapping[str, Any] | None = self._newest()  # of another process: its own next entry may never come
         self._account_id = account_id
         self._clock = clock
         self._one_at_a_time = threading.Lock()
+
+    def _newest(self) -> Mapping[str, Any] | None:
+        try:
+            lines = self.ledger.lines()
+            point = parse(lines[-1], str(self.ledger.path)) if lines else None
+        except (OSError, InputError):  # verify says so; calls go on
+            return None
+        return None if point is None else {"number": point.number, "sha256": sha256_bytes(lines[-1].encode())}
 
     def committed(self, sealed: Sequence[Sealed], *, anchored: Mapping[str, Any] | None) -> None:
         """Write a checkpoint when one of the entries deserves it."""

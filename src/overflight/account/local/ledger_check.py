@@ -40,6 +40,7 @@ class LedgerCheck:
         place: Where they are, for people.
         present: Whether there is such a file.
         readable: Whether it and the keys could be read.
+        keyed: Whether keys lie there, which are made with the first checkpoint.
         used: Checkpoints of the present trail with good signatures, oldest first.
         digests: Number -> SHA-256 of the line, of all lines that could be read.
         begins_after: Entries up to this number are of an earlier trail's time.
@@ -51,6 +52,7 @@ class LedgerCheck:
     place: str
     present: bool
     readable: bool = True
+    keyed: bool = False
     used: list[Checkpoint] = field(default_factory=list)
     digests: dict[int, str] = field(default_factory=dict)
     begins_after: int = 0
@@ -133,5 +135,9 @@ def _begin(checked: LedgerCheck, point: Checkpoint) -> None:
             f"{last.sequence} of {last.time}; a new one was begun at {point.time} ({point.reason})"
         )
         checked.warnings.append(Finding(0, problem, "right if the account's folder was deleted or moved on purpose"))
+    else:
+        problem = f"checkpoints begin at entry {point.sequence} of {point.time} ({point.reason})"
+        meaning = "nothing proves what the entries up to it were before; right if somebody began anew on purpose"
+        checked.warnings.append(Finding(0, problem, meaning))
     checked.used.clear()
     checked.begins_after = point.sequence

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from overflight.account.local import trail
 from overflight.account.local.checkpoint_keys import PRIVATE, PUBLIC, FileSigner, PublicKey
-from overflight.account.local.checkpoints import Checkpoint, Ledger
+from overflight.account.local.checkpoints import EVERY, Checkpoint, Ledger
 from overflight.account.local.ledger_check import Finding, LedgerCheck, check_lines
 from overflight.account.local.store import Store
 from overflight.errors import InputError, StoreError
@@ -28,6 +28,8 @@ COLUMNS = (
 Row = tuple[Any, ...]
 _EDITED = "what it says now is not what was sealed: a field was changed after it was written"
 _MISSING = "entries were deleted"
+_DECISION, _DECIDED, _NAMED = "UpdateModelPackage", '"ModelApprovalStatus":', '"checkpoint":'
+_BEGIN = 'overflight trail checkpoint --begin "REASON"'
 _MOVED = "an entry before it was changed, removed, added or put in another place, and not all later ones sealed again"
 
 
@@ -75,6 +77,8 @@ class _Walk:
     findings: list[Finding] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of the entries that checkpoints speak of
     anchors: list[tuple[int, int, str]] = field(default_factory=list)  # entry, number and digest of a checkpoint
+    due: list[int] = field(default_factory=list)  # entries after which a checkpoint is written
+    identified: list[int] = field(default_factory=list)  # those of them by a version that writes checkpoints
 
 
 def verify(
@@ -106,7 +110,7 @@ def verify(
     return judge(walk, checked)
 
 
-def verify_rows(rows: Iterable[Row], checked: LedgerCheck, *, head: str, last: int) -> Verification:
+def verify_rows(rows: Iterable[Row], checked: LedgerCheck | None, *, head: str, last: int) -> Verification:
     """The same for rows from elsewhere, of which ``head`` and ``last`` say how they end."""
     walk = _walk(rows, checked)
     if last >= walk.expected:
@@ -123,6 +127,7 @@ def check_ledger(ledger: Ledger, *, public_keys: Sequence[PublicKey] | None = No
     try:
         lines, keys = ledger.lines(), list(ledger.public_keys() if public_keys is None else public_keys)
         checked = check_lines(lines, keys, place=place, present=ledger.path.exists())
+        checked.keyed = (ledger.folder / PRIVATE).exists() or any(ledger.folder.glob("*.pub"))
         own = [key for key in ledger.public_keys() if key.source.endswith(PUBLIC)]
         if own and (ledger.folder / PRIVATE).exists() and FileSigner(ledger.folder).public.raw != own[0].raw:
             problem = f"{PUBLIC} does not belong to {PRIVATE}"
@@ -142,9 +147,10 @@ def judge(walk: _Walk, checked: LedgerCheck | None) -> Verification:
     if checked is not None:
         findings += checked.findings
         warnings += checked.warnings
-        findings += _missing_checkpoints(walk, checked)
+        findings += _missing_checkpoints(walk, checked) + _missing_ledger(walk, checked)
         against, covered = _against(walk, used)
         findings += against
+        findings += [] if findings else _never_written(walk, checked, covered)
         warnings += _uncovered(walk, checked, covered)
     return Verification(
         entries=walk.entries,
@@ -199,8 +205,8 @@ def _walk(rows: Iterable[Row], checked: LedgerCheck | None) -> _Walk:
             note(Finding(sequence, "was edited", _EDITED))
         if sequence in wanted:
             walk.hashes[sequence] = hash_
-        if row[10] and '"checkpoint":' in row[10]:
-            _note_anchor(walk, row)
+        if not sequence % EVERY or row[4] == _DECISION or (row[10] and _NAMED in str(row[10])):
+            _note_checkpoints(walk, row)
         if not walk.entries:
             walk.first_time = row[1]
         walk.entries += 1
@@ -217,12 +223,16 @@ def _sealed(row: Row) -> str:
         return ""
 
 
-def _note_anchor(walk: _Walk, row: Row) -> None:
+def _note_checkpoints(walk: _Walk, row: Row) -> None:
+    """Whether a checkpoint was due after the entry, and which one the entry names."""
+    if not row[0] % EVERY or (not row[8] and _DECIDED in str(row[7])):
+        walk.due.append(row[0])
+        walk.identified += [row[0]] if row[11] else []
     try:
         anchor = json.loads(row[10]).get("checkpoint")
         walk.anchors.append((row[0], int(anchor["number"]), str(anchor["sha256"])))
     except (ValueError, TypeError, KeyError, AttributeError):
-        return  # the word stands in other details, or the entry was edited, which its hash shows
+        return  # it names none, or the entry was edited, which its hash shows
 
 
 def _check_count(walk: _Walk, given: Any) -> None:
@@ -279,12 +289,58 @@ def _missing_checkpoints(walk: _Walk, checked: LedgerCheck) -> list[Finding]:
     ]
 
 
+def _missing_ledger(walk: _Walk, checked: LedgerCheck) -> list[Finding]:
+    """No checkpoints at all, where something shows that there were some."""
+    if checked.present or not checked.readable:
+        return []
+    shown = []
+    if walk.anchors:
+        shown.append(f"entry {walk.anchors[-1][0]} names checkpoint {walk.anchors[-1][1]}")
+    if checked.keyed:
+        shown.append("the keys that signed them are there")
+    if _too_many(walk, walk.due):
+        shown.append(f"{len(walk.due)} were due in {walk.entries} entries")
+    problem = f"there are no checkpoints in {checked.place}, but {' and '.join(shown)}"
+    meaning = (
+        "they were removed, or the folder was moved without them: then move them there too. Without them nothing shows "
+        f"whether the trail was cut off or written anew. To begin anew: {_BEGIN}; "
+        "to look at the chain only: overflight trail verify --without-checkpoints"
+    )
+    return [Finding(0, problem, meaning)] if shown else []
+
+
+def _never_written(walk: _Walk, checked: LedgerCheck, covered: int) -> list[Finding]:
+    """Checkpoints that should be there; a single one may be missing because a process died before it wrote it."""
+    if not (checked.present and checked.readable):
+        return []
+    last = [number for number in walk.due if number > max(covered, checked.begins_after)]
+    if len(last) > 1 or (not checked.used and _too_many(walk, last)):
+        problem = f"the last {walk.expected - 1 - covered} entries are without a checkpoint: {len(last)} were due"
+        meaning = (
+            f"checkpoints were removed, or could not be written. Write one: overflight trail checkpoint, or {_BEGIN}"
+        )
+        return [Finding(covered + 1, problem, meaning)]
+    first = checked.used[0] if checked.used else None
+    if first is None or first.begins:
+        return []
+    early = [number for number in walk.identified if number < first.sequence]
+    if len(early) < 2:
+        return []
+    problem = f"the first checkpoint is for entry {first.sequence}, but {len(early)} were due before it"
+    meaning = f"earlier checkpoints were removed, or could not be written; to accept what is there: {_BEGIN}"
+    return [Finding(first.sequence, problem, meaning)]
+
+
+def _too_many(walk: _Walk, due: Sequence[int]) -> bool:
+    """Whether so many entries cannot all be without a checkpoint in an account that writes them."""
+    return len(due) > 1 or walk.entries >= EVERY
+
+
 def _uncovered(walk: _Walk, checked: LedgerCheck, covered: int) -> list[Finding]:
     if not checked.present:
-        named = f"; entry {walk.anchors[-1][0]} names checkpoint {walk.anchors[-1][1]}" if walk.anchors else ""
-        problem = f"there are no checkpoints in {checked.place}{named}"
         meaning = "a cut-off end or a trail written anew cannot be found; if the folder was moved, move them there too"
-        return [Finding(0, problem, meaning)]
+        told = _missing_ledger(walk, checked)
+        return [] if told else [Finding(0, f"there are no checkpoints in {checked.place}", meaning)]
     tail = walk.expected - 1 - covered
     if tail <= 0 or not checked.readable:
         return []
