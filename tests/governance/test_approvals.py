@@ -26,6 +26,7 @@ from overflight.governance.approvals import (
     update_request,
     why_not_valid,
 )
+from overflight.governance.containers import container_digest, unregistered
 
 STS = "arn:aws:sts::123456789012:assumed-role/overflight-"
 ANNA_TRAINS = person_of(f"{STS}data-scientist/anna")
@@ -36,6 +37,8 @@ EVIDENCE = Evidence(
     artefact_uri="s3://b/runs/1/train/j/output/model.tar.gz",
     artefact_sha256="a" * 64,
     model_sha256="e" * 64,
+    image="overflight/serve:1",
+    container_sha256="d" * 64,
     survey_uri="s3://b/surveys/harbour/0123",
     survey_digest="5" * 64,
     metrics_uri="s3://b/runs/1/evaluate/evaluation.json",
@@ -47,7 +50,7 @@ EVIDENCE = Evidence(
     min_map50=0.5,
     gate=True,
 )
-RECORD = Record("e1", BEN_APPROVES.arn, "a" * 64, EVIDENCE.survey, "c" * 64, "")
+RECORD = Record("e1", BEN_APPROVES.arn, "a" * 64, EVIDENCE.survey, "c" * 64, "", "d" * 64)
 
 
 def parties(approver=BEN_APPROVES, *, registrant=PIPELINE, trainers=(ANNA_TRAINS,), deployer=None):
@@ -131,6 +134,9 @@ def test_an_approval_holds_while_nothing_changed():
             {"artefact_sha256": "b" * 64}, "the artefact is not the one approved (aaaaaaaaaaaa", id="artefact"
         ),
         pytest.param({"artefact_sha256": ""}, "(aaaaaaaaaaaa approved, nothing now)", id="artefact deleted"),
+        pytest.param(
+            {"container_sha256": "0" * 64}, "the container is not the one approved (dddddddddddd", id="container"
+        ),
         pytest.param({"survey_digest": "6" * 64}, "harbour@555555555555 approved, harbour@666666666666", id="survey"),
         pytest.param({"survey_uri": "s3://b/surveys/field/0123"}, "field@555555555555 now", id="other survey"),
         pytest.param({"metrics_sha256": "d" * 64}, "the metrics file is not the one approved", id="metrics"),
@@ -146,7 +152,7 @@ def test_a_status_without_a_record_is_no_approval(missing):
     assert "no record of the approval" in expired(replace(RECORD, **{missing: ""}), EVIDENCE)[0]
 
 
-@pytest.mark.parametrize("missing", ["artefact_sha256", "survey", "metrics_sha256"])
+@pytest.mark.parametrize("missing", ["artefact_sha256", "container_sha256", "survey", "metrics_sha256"])
 def test_a_record_with_a_hole_is_no_approval(missing):
     assert expired(replace(RECORD, **{missing: ""}), EVIDENCE)
 
@@ -170,7 +176,10 @@ def test_gates_must_stand(change, words):
 
 def test_an_approval_rests_on_all_its_evidence():
     assert gaps(EVIDENCE) == []
-    assert len(gaps(Evidence())) == 4
+    assert len(gaps(Evidence())) == 5
+    assert gaps(replace(EVIDENCE, unexplained=("its image is evil",))) == ["its image is evil"]
+    (by_hand,) = [one for one in gaps(Evidence()) if "no run" in one]
+    assert "what was registered by hand cannot be approved" in by_hand
 
 
 @pytest.mark.parametrize(
@@ -252,3 +261,46 @@ def test_nobody_approves_what_an_unknown_person_trained(mode):
         "it is not known who started the run arn:aws:sagemaker:eu-central-1:1:pipeline/p/execution/x, which made it"
     ]
     assert objections(replace(parties, unknown_runs=()), mode=mode) == []
+
+
+DECLARED = {"Containers": [{"Image": "overflight/serve:1"}], "SupportedContentTypes": ["image/jpeg"]}
+ARTEFACT = {"ModelDataUrl": "s3://b/runs/1/train/j/output/model.tar.gz"}
+
+
+def served(**container):
+    """A package as AWS answers about it: with members of its own and empty lists."""
+    own = {"ImageDigest": "sha256:00", "ModelDataETag": "e", "Environment": {}, "IsCheckpoint": None}
+    containers = [{"Image": "overflight/serve:1", **ARTEFACT, **own, **container}]
+    return {"InferenceSpecification": {**DECLARED, "Containers": containers, "SupportedTransformInstanceTypes": []}}
+
+
+def test_what_the_service_adds_is_no_difference():
+    assert unregistered(served(), DECLARED) == []
+    assert container_digest(served()) == container_digest(served(Environment=None))
+    assert container_digest({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        pytest.param({"Image": "evil"}, "its image is evil, the run registered overflight/serve:1", id="image"),
+        pytest.param({"Image": None}, "its image is none", id="no image"),
+        pytest.param(
+            {"Environment": {"PYTHONPATH": "/x", "A": "b"}}, "carries the environment A, PYTHONPATH", id="environment"
+        ),
+        pytest.param(
+            {"ModelDataSource": {"S3DataSource": {"S3Uri": "s3://b/x"}}}, "carries ModelDataSource", id="source"
+        ),
+        pytest.param({"AdditionalModelDataSources": [{"ChannelName": "x"}]}, "AdditionalModelDataSources", id="more"),
+        pytest.param({"AMemberOfTheFuture": "x"}, "carries AMemberOfTheFuture", id="a member nobody knows yet"),
+    ],
+)
+def test_a_container_carries_nothing_that_the_run_did_not_register(container, words):
+    (found,) = unregistered(served(**container), DECLARED)
+    assert words in found
+    assert container_digest(served(**container)) != container_digest(served())
+
+
+def test_an_image_that_only_an_expression_names_is_no_image():
+    declared = {"Containers": [{"Image": {"Get": "Parameters.Image"}}]}
+    assert "no image by name" in unregistered(served(Image="evil"), declared)[0]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from overflight.account.local import tables
 from overflight.account.session import local_account
 from overflight.errors import UsageError
+from overflight.governance.containers import container_digest
 from overflight.jobs import deploy as job
 from overflight.jobs.contract import JobFolders
 from overflight.lifecycle.approvals import approve, reject, revoke
@@ -161,6 +162,24 @@ def forged(desk):
     )
 
 
+def swapped(desk):
+    """The approver alone puts another container behind the approval, and its digest into the record."""
+    desk.approve()
+    client = desk.acting("approver", "ben").client("sagemaker")
+    facts = client.describe_model_package(ModelPackageName=desk.toy.arn)
+    specification = facts["InferenceSpecification"]
+    specification["Containers"][0] |= {"Image": "overflight/evil:1", "Environment": {"PYTHONPATH": "/opt/ml/model"}}
+    client.update_model_package(
+        ModelPackageArn=desk.toy.arn,
+        ModelApprovalStatus="Approved",
+        InferenceSpecification=specification,
+        CustomerMetadataProperties={
+            "approval_event": facts["CustomerMetadataProperties"]["approval_event"],
+            "approval_container_sha256": container_digest({"InferenceSpecification": specification}),
+        },
+    )
+
+
 def own_approval(desk):
     """Where one person may play several roles somebody approved what they had trained; the pipeline asks for two."""
     approve(desk.acting("approver", "anna", "roles"), desk.toy.arn, reason=REASON)
@@ -192,6 +211,7 @@ def own_approval(desk):
         ),
         pytest.param(status_alone, "there is no record of the approval", id="status without record"),
         pytest.param(forged, "administrator/eve changed the package last", id="record in another's name"),
+        pytest.param(swapped, "its container carries the environment PYTHONPATH", id="container swapped"),
         pytest.param(own_approval, "'anna' trained it (as data-scientist) and may not approve it", id="own approval"),
     ],
 )

@@ -6,11 +6,14 @@ import pytest
 import sqlalchemy as sa
 
 from overflight.account.local import tables
+from overflight.account.local.executions import EXECUTION, change_execution
 from overflight.account.session import local_account
 from overflight.errors import NotFoundError, RefusedError, UsageError
+from overflight.governance.containers import container_digest
 from overflight.lifecycle.approvals import approval_of, approve, four_eyes, reject, revoke
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.models import describe_package, find_package
+from overflight.lifecycle.runs import resume_run
 from overflight.settings import Settings
 from toy_package import person, register_toy, start_of
 
@@ -53,7 +56,9 @@ def test_an_approval_carries_reason_people_and_evidence_in_the_package_and_in_th
     assert kept["approved_by"] == person(ben.settings, "approver")
     assert "trained=data-scientist/anna" in kept["approval_people"]
     (event,) = events(ben, toy)
-    assert event["evidence"]["artefact_sha256"] == kept["approval_artefact_sha256"]
+    for part in ("artefact_sha256", "container_sha256", "metrics_sha256"):
+        assert event["evidence"][part] == kept[f"approval_{part}"]
+    assert event["evidence"]["image"].startswith("overflight/serve:")
     assert event["people"]["trained"] == [person(ben.settings, "data-scientist", "anna")]
     assert event["gates"] == {"map50": 0.81, "min_map50": 0.5, "passed": True}
     raw = ben.client("sagemaker").describe_model_package(ModelPackageName=toy.arn)
@@ -136,6 +141,130 @@ def test_what_no_gate_passed_is_not_approved(anna, ben, tmp_path, given, words):
     toy = register_toy(anna, tmp_path, **given)
     with pytest.raises(RefusedError, match=words):
         approve(ben, toy.arn, reason=REASON)
+
+
+EVIL = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/overflight/evil:1"
+SECOND = [{"Image": "overflight/serve:1"}, {"Image": EVIL, "ModelDataUrl": "s3://b/experiments/evil/model.tar.gz"}]
+ELSEWHERE = {"S3DataSource": {"S3Uri": "s3://b/experiments/e/", "S3DataType": "S3Prefix", "CompressionType": "None"}}
+MORE = [{"Name": "other", "Containers": [{"Image": EVIL}]}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"Image": EVIL}, f"its image is {EVIL}, the run registered overflight/serve:", id="image"),
+        pytest.param(
+            {"Environment": {"PYTHONPATH": "/opt/ml/model"}}, "carries the environment PYTHONPATH", id="environment"
+        ),
+        pytest.param({"Containers": SECOND}, "it has 2 containers, not one", id="second container"),
+        pytest.param({"ModelDataSource": ELSEWHERE}, "its container carries ModelDataSource", id="data source"),
+        pytest.param(
+            {"AdditionalInferenceSpecifications": MORE}, "carries AdditionalInferenceSpecifications", id="additional"
+        ),
+        pytest.param(
+            {"SupportedContentTypes": ["text/csv"]}, "its SupportedContentTypes is not as the run registered", id="rest"
+        ),
+    ],
+)
+def test_only_the_container_that_the_run_registered_is_approved(anna, ben, tmp_path, changes, words):
+    toy = register_toy(anna, tmp_path, changes=changes)
+    with pytest.raises(RefusedError) as refusal:
+        approve(ben, toy.arn, reason=REASON)
+    assert words in refusal.value.what
+
+
+def test_what_was_registered_by_hand_cannot_be_approved_and_the_way_out_is_said(anna, ben, tmp_path):
+    carl = person(ben.settings, "ml-engineer", "carl")
+    honest = register_toy(anna, tmp_path / "honest", by_hand=True, registrant=carl)
+    with pytest.raises(RefusedError, match="did not register it; what was registered by hand cannot be approved"):
+        approve(ben, honest.arn, reason=REASON)
+    changes = {"Environment": {"PYTHONPATH": "/opt/ml/model"}}
+    toy = register_toy(anna, tmp_path, by_hand=True, registrant=carl, changes=changes)
+    with pytest.raises(RefusedError, match=r"did not register it.*carries the environment PYTHONPATH"):
+        approve(ben, toy.arn, reason=REASON)
+
+
+def test_only_a_run_of_the_training_pipeline_answers_for_a_package(anna, ben, tmp_path):
+    toy = register_toy(anna, tmp_path, pipeline="overflight-dev-carl")
+    with pytest.raises(RefusedError, match=r"overflight-dev-carl/execution/.* is no run of the training pipeline"):
+        approve(ben, toy.arn, reason=REASON)
+
+
+def test_a_run_answers_only_for_what_came_out_of_its_jobs(anna, ben, tmp_path):
+    other = register_toy(anna, tmp_path / "other")
+    folder = other.metrics_key.rpartition("/")[0]
+    uri = f"s3://{other.account.bucket}/{folder}"
+    toy = register_toy(
+        anna,
+        tmp_path,
+        changes={"ModelDataUrl": f"s3://{other.account.bucket}/{other.artefact_key}"},
+        metadata={"evaluation_uri": uri},
+        metrics_uri=f"{uri}/evaluation.json",
+    )
+    with pytest.raises(RefusedError) as refusal:
+        approve(ben, toy.arn, reason=REASON)
+    run = toy.execution_arn.rsplit("/", 1)[1]
+    assert f"the artefact is no output of the run {run}" in refusal.value.what
+    assert f"the metrics file is no output of the run {run}" in refusal.value.what
+
+
+@pytest.mark.parametrize(
+    ("claimed", "words"),
+    [
+        pytest.param(
+            {"survey_uri": "s3://b/surveys/other/zz"}, "it claims the survey s3://b/surveys/other/zz", id="survey"
+        ),
+        pytest.param({"min_map50": "0.0"}, "it claims a gate of mAP50 0.0, its run was started with 0.5", id="gate"),
+    ],
+)
+def test_survey_and_gate_are_those_the_run_was_started_with(anna, ben, tmp_path, claimed, words):
+    toy = register_toy(anna, tmp_path, metadata=claimed)
+    with pytest.raises(RefusedError) as refusal:
+        approve(ben, toy.arn, reason=REASON)
+    assert words in refusal.value.what
+
+
+def test_a_gate_that_the_package_keeps_silent_about_is_still_the_runs(anna, ben, tmp_path):
+    toy = register_toy(anna, tmp_path, map50=0.3, metadata={"min_map50": ""})
+    with pytest.raises(RefusedError, match=r"mAP50 0\.300 is below the required 0.5"):
+        approve(ben, toy.arn, reason=REASON)
+
+
+def test_whoever_let_a_failed_run_go_on_trained_it_too(anna, ben, tmp_path):
+    toy = register_toy(anna, tmp_path)
+    run = toy.execution_arn.rsplit("/", 1)[1]
+    with toy.account.store.write() as tx:
+        execution = change_execution(tx, toy.account, tx.get(EXECUTION, run), status="Failed")
+    scientist = Context(ben.settings.model_copy(update={"role": "data-scientist"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("overflight.account.local.supervisor.ensure_supervisor", lambda account: None)
+        resume_run(scientist, toy.execution_arn)
+    with toy.account.store.write() as tx:
+        change_execution(tx, toy.account, tx.get(EXECUTION, execution.name), status="Succeeded")
+    with pytest.raises(RefusedError, match="'ben' trained it"):
+        approve(ben, toy.arn, reason=REASON)
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["container alone", "container and its digest"])
+def test_the_approver_alone_cannot_swap_the_container_afterwards(ben, toy, recorded):
+    """The status key is all that a policy can ask for: the specification itself has none."""
+    approve(ben, toy.arn, reason=REASON)
+    client = ben.client("sagemaker")
+    facts = client.describe_model_package(ModelPackageName=toy.arn)
+    kept = {"approval_event": facts["CustomerMetadataProperties"]["approval_event"]}
+    specification = facts["InferenceSpecification"]
+    specification["Containers"][0]["Image"] = EVIL
+    if recorded:
+        kept["approval_container_sha256"] = container_digest({"InferenceSpecification": specification})
+    client.update_model_package(
+        ModelPackageArn=toy.arn,
+        ModelApprovalStatus="Approved",
+        InferenceSpecification=specification,
+        CustomerMetadataProperties=kept,
+    )
+    reasons = "; ".join(approval_of(ben, toy.arn)["reasons"])
+    assert f"its image is {EVIL}" in reasons
+    assert ("the container is not the one approved" in reasons) != recorded
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from overflight.account.local.executions import EXECUTION, change_step
-from overflight.account.local.job_records import PROCESSING, TRAINING, create_job
+from overflight.account.local.job_records import PROCESSING, create_job
 from overflight.cli.app import App
 from overflight.cli.model_card import card as command
 from overflight.errors import InputError, NotFoundError, UsageError
@@ -78,7 +78,7 @@ def stated(tmp_path):
 
 @pytest.fixture
 def whole(toy):
-    """The toy with the data set and the jobs that a run of the training pipeline leaves."""
+    """The toy with the data set and the job that made it, as a run of the training pipeline leaves them."""
     account, run = toy.account, toy.execution_arn.rsplit("/", 1)[1]
     folder = f"runs/{run}/prepare"
     dataset = {
@@ -115,25 +115,15 @@ def whole(toy):
             "ProcessingOutputConfig": {"Outputs": [output]},
             "RoleArn": account.role_arn("prepare"),
         }),
-        "Train": (TRAINING, {
-            "TrainingJobName": "train-job",
-            "AlgorithmSpecification": {"TrainingImage": "overflight/jobs:1", "TrainingInputMode": "File"},
-            "HyperParameters": {"recipe": "default", "sagemaker_program": "x"},
-            "OutputDataConfig": {"S3OutputPath": f"s3://{account.bucket}/runs/{run}/train"},
-            "ResourceConfig": CLUSTER,
-            "RoleArn": account.role_arn("train"),
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-        }),
     }  # fmt: skip
     with account.store.write() as tx:
         execution = tx.get(EXECUTION, run)
         for name, (kind, request) in requests.items():
             job = create_job(tx, account, person(Settings(), "register", run), kind=kind, request=request)
-            label = "ProcessingJob" if kind == PROCESSING else "TrainingJob"
             change_step(
-                tx, account, execution, name, status="Succeeded", type=label.removesuffix("Job"),
+                tx, account, execution, name, status="Succeeded", type="Processing",
                 started_at="2026-11-20T13:10:00+00:00", ended_at="2026-11-20T13:20:00+00:00",
-                metadata={label: {"Arn": job.body["arn"]}}, attempts=1,
+                metadata={"ProcessingJob": {"Arn": job.body["arn"]}}, attempts=1,
             )  # fmt: skip
     return toy
 
@@ -143,7 +133,7 @@ def test_an_auditor_makes_the_whole_card_from_what_the_run_left(auditor, whole, 
     assert not card.facts.absent
     assert (card.facts.trained_by, card.status) == ("data-scientist/anna", "PendingReview")
     training = card.content["training_details"]["training_job_details"]
-    assert training["training_arn"].endswith("training-job/train-job")
+    assert training["training_arn"].endswith(f"training-job/toy-train-{card.facts.run}")
     assert {"name": "recipe", "value": "default"} in training["hyper_parameters"]
     assert not any(entry["name"].startswith("sagemaker_") for entry in training["hyper_parameters"])
     assert card.facts.trained_photos.gsd_cm == (2.0, 2.0, 2.0)
@@ -154,7 +144,7 @@ def test_an_auditor_makes_the_whole_card_from_what_the_run_left(auditor, whole, 
 
 def test_what_is_not_there_is_named_and_the_card_is_made_all_the_same(auditor, toy, stated):
     card = make_package_card(auditor, toy.arn, stated=stated)
-    assert {"dataset.json", "baseline.json", "training job"} <= card.facts.absent.keys()
+    assert {"dataset.json", "baseline.json"} <= card.facts.absent.keys()
     assert card.status == "Draft"
     assert "training data not known" in card.missing
     assert card.content["evaluation_details"][0]["metric_groups"][0]["metric_data"][0]["value"] == 0.81

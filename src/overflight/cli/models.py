@@ -110,7 +110,7 @@ def _approval(approval: dict[str, Any]) -> dict[str, str]:
         "valid": "yes" if approval["valid"] else "no: " + "; ".join(approval["reasons"]),
         "event": approval["event"],
         "people": approval["people"],
-        **{name: evidence[f"{name}_sha256"] or "cannot be read" for name in ("artefact", "metrics")},
+        **{name: evidence[f"{name}_sha256"] or "cannot be read" for name in ("artefact", "container", "metrics")},
         "survey": evidence["survey_digest"] or "cannot be read",
     }
     return {name: value for name, value in told.items() if value}

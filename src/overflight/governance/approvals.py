@@ -25,6 +25,7 @@ EVENT_SOURCE = "overflight.governance"
 EVENT_DECISION = "Model Approval Decision"
 EVENT_REFUSED = "Model Approval Refused"
 ONE_PERSON = "one person in several roles"
+BY_HAND = "what was registered by hand cannot be approved: train and register it with `overflight run train`"
 LEAST_REASON_CHARS = 10  # "ok" and "fine" tell nobody later what was looked at
 MOST_REASON_CHARS = 960  # with the event's id in a description of 1024
 _METADATA_CHARS = 256
@@ -91,22 +92,28 @@ class Evidence:
         artefact_uri: ``model.tar.gz`` of the package.
         artefact_sha256: SHA-256 of its bytes.
         model_sha256: SHA-256 of ``model.json`` in it, which names every file of the model.
-        survey_uri: Survey version the model was trained on.
+        image: Image of the package's container.
+        container_sha256: SHA-256 of everything in the package that decides what is served (``governance.containers``).
+        survey_uri: Survey version that the run was started with.
         survey_digest: Digest of that survey, computed anew from its manifest and classes.
         metrics_uri: ``evaluation.json`` that the package points to.
         metrics_sha256: SHA-256 of its bytes.
         measured_sha256: The model that was measured, as the evaluation names it.
         evaluation_uri: Folder of the evaluation.
-        execution_arn: Execution that made the package.
+        execution_arn: Execution that the package names.
         definition_sha256: SHA-256 of the definition that the execution ran.
+        reused_from: Executions whose artefact or metrics it took over.
+        unexplained: What of the package that execution does not answer for, in sentences.
         map50: Measured mAP50 (0..1), None when there is no figure.
-        min_map50: mAP50 that the gate asked for, None when it asked for none.
+        min_map50: mAP50 that the gate of the run asked for, None when it asked for none.
         gate: What the gate decided, None when it left no decision.
     """
 
     artefact_uri: str = ""
     artefact_sha256: str = ""
     model_sha256: str = ""
+    image: str = ""
+    container_sha256: str = ""
     survey_uri: str = ""
     survey_digest: str = ""
     metrics_uri: str = ""
@@ -115,6 +122,8 @@ class Evidence:
     evaluation_uri: str = ""
     execution_arn: str = ""
     definition_sha256: str = ""
+    reused_from: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
     map50: float | None = None
     min_map50: float | None = None
     gate: bool | None = None
@@ -139,6 +148,7 @@ class Record:
     survey: str = ""
     metrics_sha256: str = ""
     people: str = ""
+    container_sha256: str = ""
 
 
 def four_eyes_mode(*, platform: str, asked: FourEyes | None) -> FourEyes:
@@ -189,13 +199,15 @@ def gaps(evidence: Evidence) -> list[str]:
     """What an approval would need to rest on and what is not there.
 
     Addresses are what whoever registered the package wrote: evidence counts only where nobody but the pipeline's jobs
-    can have put it, and the gate's decision only beside the evaluation it decided on.
+    can have put it, the gate's decision only beside the evaluation it decided on, and all of it only for the package
+    that the run itself registered.
     """
     needed = (
         (evidence.artefact_sha256, "the artefact cannot be read"),
+        (evidence.container_sha256, "it has no container"),
         (evidence.survey_digest, "the survey it was trained on cannot be read"),
         (evidence.metrics_sha256, "there is no evaluation.json"),
-        (evidence.execution_arn, "no run of the training pipeline made it"),
+        (evidence.execution_arn, f"no run of the training pipeline made it; {BY_HAND}"),
     )
     found = [sentence for value, sentence in needed if not value]
     if evidence.artefact_sha256 and not _TRAINED.fullmatch(evidence.artefact_uri):
@@ -204,7 +216,7 @@ def gaps(evidence: Evidence) -> list[str]:
         found.append(f"the metrics lie where evaluations of the pipeline do not write ({evidence.metrics_uri})")
     if evidence.metrics_sha256 and evidence.evaluation_uri.rstrip("/") != evidence.metrics_uri.rpartition("/")[0]:
         found.append("the gate's decision is taken from another evaluation than the metrics")
-    return found
+    return found + list(evidence.unexplained)
 
 
 def failed_gates(evidence: Evidence) -> list[str]:
@@ -227,6 +239,7 @@ def expired(record: Record, evidence: Evidence) -> list[str]:
         return ["there is no record of the approval: no event, or nobody who approved"]
     pairs = (
         ("artefact", record.artefact_sha256, evidence.artefact_sha256),
+        ("container", record.container_sha256, evidence.container_sha256),
         ("survey", record.survey, metadata_text(evidence.survey)),
         ("metrics file", record.metrics_sha256, evidence.metrics_sha256),
     )
@@ -284,6 +297,7 @@ def record_of(facts: Mapping[str, Any]) -> Record:
         survey=kept.get("approval_survey", ""),
         metrics_sha256=kept.get("approval_metrics_sha256", ""),
         people=kept.get("approval_people", ""),
+        container_sha256=kept.get("approval_container_sha256", ""),
     )
 
 
@@ -296,6 +310,7 @@ def update_request(
         "approval_event": event_id,
         "approved_by": parties.approver.arn if verdict == "approve" else "",
         "approval_artefact_sha256": evidence.artefact_sha256,
+        "approval_container_sha256": evidence.container_sha256,
         "approval_survey": evidence.survey,
         "approval_metrics_sha256": evidence.metrics_sha256,
         "approval_people": people_text(parties),

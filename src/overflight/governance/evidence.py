@@ -1,7 +1,7 @@
-"""What an approval rests on, read from the account as it is now: digests of artefact, survey and metrics, and people.
+"""What an approval rests on, read from the account as it is now: digests of artefact, container, survey and metrics.
 
-Knows where a model package points to and the schema of the files there; takes the account's clients and judges nothing
-(``governance.approvals`` does).
+Knows where a model package points to and the schema of the files there, and who made it; takes the account's clients
+and judges nothing (``governance.approvals`` does). What a run answers for is ``governance.provenance``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from overflight.account.objects import S3Uri, read_bytes
 from overflight.errors import NotFoundError, UsageError
 from overflight.files import canonical_json, sha256_bytes
 from overflight.governance.approvals import Evidence, Parties, Person, person_of
+from overflight.governance.containers import container_digest, image_of
+from overflight.governance.provenance import execution, movers_of, provenance_of
 
 _CHUNK_BYTES = 1024 * 1024
 _LARGEST_DESCRIPTION_BYTES = 1024 * 1024
@@ -48,47 +50,52 @@ def gather(sagemaker: Any, s3: Any, facts: Mapping[str, Any]) -> Evidence:
     metrics = _content(s3, metrics_uri)
     evaluation = _document(metrics)
     evaluation_uri = kept.get("evaluation_uri") or metrics_uri.rpartition("/")[0]
-    execution_arn = kept.get("execution_arn", "")
+    run = provenance_of(sagemaker, facts, artefact_uri=artefact_uri, metrics_uri=metrics_uri)
     figure = (evaluation.get("metrics") or {}).get("map50") or {}
     return Evidence(
         artefact_uri=artefact_uri,
         artefact_sha256=artefact,
         model_sha256=model,
-        survey_uri=kept.get("survey_uri", ""),
-        survey_digest=_survey_digest(s3, kept.get("survey_uri", "")),
+        image=image_of(facts.get("InferenceSpecification")),
+        container_sha256=container_digest(facts),
+        survey_uri=run.survey_uri,
+        survey_digest=_survey_digest(s3, run.survey_uri),
         metrics_uri=metrics_uri,
         metrics_sha256=sha256_bytes(metrics) if metrics is not None else "",
         measured_sha256=str(evaluation.get("model_digest", "")),
         evaluation_uri=evaluation_uri,
-        execution_arn=execution_arn if _execution(sagemaker, execution_arn) else "",
-        definition_sha256=_definition(sagemaker, execution_arn),
+        execution_arn=run.execution_arn,
+        definition_sha256=run.definition_sha256,
+        reused_from=run.reused_from,
+        unexplained=run.unexplained,
         map50=_number(figure.get("value")),
-        min_map50=_number(kept.get("min_map50")),
+        min_map50=_number(run.min_map50),
         gate=_gate(s3, evaluation_uri),
     )
 
 
 def parties_of(
-    sagemaker: Any, facts: Mapping[str, Any], *, approver: Person, deployer: Person | None = None
+    sagemaker: Any, facts: Mapping[str, Any], evidence: Evidence, *, approver: Person, deployer: Person | None = None
 ) -> Parties:
     """Who registered and who trained the package, beside its approver.
 
-    The artefact may come from the cache of an earlier run: whoever started that one trained it too.
+    The artefact may come from the cache of an earlier run: whoever started that one trained it too, and so did whoever
+    let a run go on that had failed (the last to change an execution is all that the account keeps of that).
     """
     made_by = str((facts.get("CreatedBy") or {}).get("IamIdentity", {}).get("Arn", ""))
     execution_arn = (facts.get("CustomerMetadataProperties") or {}).get("execution_arn", "")
     runs = [execution_arn] if execution_arn else []
     if execution_arn and (found := _RUN_OF.search(artefact_address(facts))):
         runs.append(f"{execution_arn.rpartition('/')[0]}/{found['execution']}")
-    starters = {arn: starter_of(sagemaker, arn) for arn in dict.fromkeys(runs)}
-    trainers = tuple(dict.fromkeys(person_of(starter) for starter in starters.values() if starter))
-    unknown = tuple(arn for arn, starter in starters.items() if not starter)
+    movers = {arn: movers_of(sagemaker, arn) for arn in dict.fromkeys([*runs, *evidence.reused_from])}
+    trainers = tuple(dict.fromkeys(person_of(mover) for found in movers.values() for mover in found))
+    unknown = tuple(arn for arn, found in movers.items() if not found)
     return Parties(approver, person_of(made_by) if made_by else None, trainers, deployer, unknown)
 
 
 def starter_of(sagemaker: Any, execution_arn: str) -> str:
     """ARN of whoever started an execution, "" when there is no such execution."""
-    answer = _execution(sagemaker, execution_arn)
+    answer = execution(sagemaker, execution_arn)
     return str((answer.get("CreatedBy") or {}).get("IamIdentity", {}).get("Arn", ""))
 
 
@@ -168,27 +175,6 @@ def _gate(s3: Any, evaluation_uri: str) -> bool | None:
         "passed"
     )
     return passed if isinstance(passed, bool) else None
-
-
-def _execution(sagemaker: Any, execution_arn: str) -> dict[str, Any]:
-    if not execution_arn:
-        return {}
-    try:
-        with in_our_words(execution_arn):
-            return dict(sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution_arn))
-    except (NotFoundError, UsageError):  # an address that is none, written by whoever registered the package
-        return {}
-
-
-def _definition(sagemaker: Any, execution_arn: str) -> str:
-    if not execution_arn:
-        return ""
-    try:
-        with in_our_words(execution_arn):
-            answer = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=execution_arn)
-    except (NotFoundError, UsageError):
-        return ""
-    return sha256_bytes(str(answer["PipelineDefinition"]).encode())
 
 
 def _place(uri: str) -> S3Uri | None:

@@ -23,6 +23,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DECISIONS = ("Approved", "Rejected")
 _EVIDENCE = {
     "approval_artefact_sha256": "artefact_sha256",
+    "approval_container_sha256": "container_sha256",
     "approval_survey": "survey",
     "approval_metrics_sha256": "metrics_sha256",
 }

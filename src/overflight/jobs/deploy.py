@@ -148,8 +148,8 @@ def judge(sagemaker: Any, s3: Any, settings: DeploySettings, *, deployer: str) -
     decided_by = str((facts.get("LastModifiedBy") or {}).get("IamIdentity", {}).get("Arn", ""))
     record = record_of(facts)
     approver = person_of(record.approved_by or decided_by)
-    parties = parties_of(sagemaker, facts, approver=approver, deployer=person_of(deployer))
     evidence = gather(sagemaker, s3, facts)
+    parties = parties_of(sagemaker, facts, evidence, approver=approver, deployer=person_of(deployer))
     reasons = why_not_valid(
         status=facts["ModelApprovalStatus"],
         record=record,

@@ -73,7 +73,7 @@ def approval_of(context: Context, arn: str) -> dict[str, Any]:
     facts = package_facts(context, arn)
     record, decided_by = rules.record_of(facts), _last_modified_by(facts)
     evidence = gather(context.client("sagemaker"), context.client("s3"), facts)
-    parties = _parties(context, facts, record.approved_by)
+    parties = _parties(context, facts, evidence, record.approved_by)
     reasons = rules.why_not_valid(
         status=facts["ModelApprovalStatus"],
         record=record,
@@ -90,6 +90,7 @@ def approval_of(context: Context, arn: str) -> dict[str, Any]:
         "people": record.people,
         "approved": {
             "artefact_sha256": record.artefact_sha256,
+            "container_sha256": record.container_sha256,
             "survey": record.survey,
             "metrics_sha256": record.metrics_sha256,
         },
@@ -104,7 +105,7 @@ def _decide(context: Context, arn: str, verdict: Verdict, reason: str) -> dict[s
     _require_open(context, facts, verdict, package)
     caller = context.client("sts").get_caller_identity()["Arn"]
     evidence = gather(context.client("sagemaker"), context.client("s3"), facts)
-    parties = _parties(context, facts, caller)
+    parties = _parties(context, facts, evidence, caller)
     detail = _detail(package, arn, verdict, text, evidence=evidence, parties=parties)
     if problems := _problems(verdict, evidence, parties, four_eyes(context.settings)):
         _refuse(context, package, verdict, problems, detail)
@@ -207,8 +208,8 @@ def _detail(
     }
 
 
-def _parties(context: Context, facts: Mapping[str, Any], approver_arn: str) -> Parties:
-    return parties_of(context.client("sagemaker"), facts, approver=rules.person_of(approver_arn))
+def _parties(context: Context, facts: Mapping[str, Any], evidence: Evidence, approver_arn: str) -> Parties:
+    return parties_of(context.client("sagemaker"), facts, evidence, approver=rules.person_of(approver_arn))
 
 
 def _last_modified_by(facts: Mapping[str, Any]) -> str:

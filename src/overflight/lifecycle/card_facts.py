@@ -24,10 +24,12 @@ from overflight.data.profile.sites import sites_of
 from overflight.errors import InputError, NotFoundError, OverflightError, RefusedError, UsageError
 from overflight.files import sha256_bytes
 from overflight.governance.approvals import person_of
+from overflight.governance.containers import image_of
 from overflight.governance.evidence import artefact_address, metrics_address
 from overflight.governance.model_card import make_card
 from overflight.governance.model_card_facts import Approval, CardFacts, PhotoFacts, photo_facts
 from overflight.governance.model_card_stated import StatedFacts, read_stated
+from overflight.governance.provenance import Provenance, provenance_of
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.models import package_facts
 from overflight.lifecycle.runs import Step, output_uri, started_by, steps_of
@@ -50,19 +52,20 @@ def gather_facts(context: Context, package: Mapping[str, Any], *, approval: Appr
     """
     kept = package.get("CustomerMetadataProperties") or {}
     reader = _Reader(context)
+    run = _provenance(reader, package)
     facts = CardFacts(
         name=f"{package['ModelPackageGroupName']}/{package['ModelPackageVersion']}",
         arn=package["ModelPackageArn"],
         approval=approval,
         registered_by=person_text(package.get("CreatedBy")),
         registered_at=moment_text(package["CreationTime"]),
-        image=package["InferenceSpecification"]["Containers"][0].get("Image", ""),
+        image=image_of(package.get("InferenceSpecification")),
         artefact=artefact_address(package),
-        gate=_number(kept.get("min_map50")),
+        gate=_number(run.min_map50),
         registry_status=package.get("ModelCard", {}).get("ModelCardStatus", ""),
     )
     evaluation = reader.content("evaluation.json", metrics_address(package))
-    survey = kept.get("survey_uri", "")
+    survey = run.survey_uri
     facts = replace(
         facts,
         evaluation=reader.parsed("evaluation.json", evaluation),
@@ -156,6 +159,13 @@ class _Reader:
     def _bytes(self, uri: str) -> bytes:
         place = S3Uri.parse(uri)
         return read_bytes(self.context.client("s3"), place.bucket, place.key)
+
+
+def _provenance(reader: _Reader, package: Mapping[str, Any]) -> Provenance:
+    """What the run was started with, whatever the package's metadata say; nothing without a run."""
+    sagemaker = reader.context.client("sagemaker")
+    places = {"artefact_uri": artefact_address(package), "metrics_uri": metrics_address(package)}
+    return reader.optional("run", lambda: provenance_of(sagemaker, package, **places)) or Provenance()
 
 
 def _of_run(reader: _Reader, facts: CardFacts, execution_arn: str, *, survey: str) -> CardFacts:
@@ -259,6 +269,7 @@ def _description(context: Context, uri: str) -> dict[str, Any]:
 def _digests(facts: CardFacts, evaluation: bytes | None, kept: Mapping[str, str]) -> dict[str, str]:
     found = {
         "artefact, as approved": kept.get("approval_artefact_sha256", ""),
+        "container, as approved": kept.get("approval_container_sha256", ""),
         "model": str(facts.evaluation.get("model_digest", "")),
         "evaluation": "" if evaluation is None else sha256_bytes(evaluation),
         "data set": str(facts.dataset.get("digest", "")),

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from overflight.account.objects import S3Uri, read_json
 from overflight.errors import NotFoundError
-from overflight.governance.evidence import metrics_address, starter_of
+from overflight.governance.evidence import artefact_address, metrics_address, starter_of
 from overflight.lifecycle.context import Context
 
 
@@ -58,7 +58,6 @@ def describe_package(context: Context, arn: str) -> dict[str, Any]:
     facts = package_facts(context, arn)
     properties = facts.get("CustomerMetadataProperties", {})
     execution_arn = properties.get("execution_arn", "")
-    container = facts["InferenceSpecification"]["Containers"][0]
     return {
         "package": f"{facts['ModelPackageGroupName']}/{facts['ModelPackageVersion']}",
         "arn": arn,
@@ -70,7 +69,8 @@ def describe_package(context: Context, arn: str) -> dict[str, Any]:
         "decided_by": _identity(facts.get("LastModifiedBy", {})),
         "run": execution_arn.rsplit("/", 1)[-1],
         "survey": properties.get("survey_uri", ""),
-        "model_data": container.get("ModelDataUrl", ""),
+        "model_data": artefact_address(facts),
+        "containers": (facts.get("InferenceSpecification") or {}).get("Containers") or [],
         "metrics": package_metrics(context, facts).get("metrics", {}),
         "properties": properties,
     }
