@@ -121,6 +121,51 @@ def test_training_is_cached_with_its_model(pipelines):
     assert len(pipelines.keys("models")) == 1
 
 
+TRAINER = "c = ml/'checkpoints/last'; (ml/'model/w').write_text(c.read_text() if c.exists() else 'from nothing')"
+
+
+def _training(pipelines: Pipelines, run: str, end: str = "") -> str:
+    bucket = pipelines.account.bucket
+    kept = {"S3Uri": f"s3://{bucket}/{run}/checkpoints{end}"}
+    request = training_request(TRAINER, bucket, CheckpointConfig=kept)
+    request["OutputDataConfig"] = {"S3OutputPath": f"s3://{bucket}/{run}"}
+    return definition({"Name": "S", "Type": "Training", "Arguments": request, "CacheConfig": CACHE})
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_what_went_on_from_a_checkpoint_is_not_taken_for_what_began_anew(pipelines, end):
+    pipelines.account.objects.put_bytes(pipelines.account.bucket, "one/checkpoints/last", b"poison")
+    poisoned = pipelines.run(_training(pipelines, "one", end=end))
+    honest = pipelines.run(_training(pipelines, "two"))
+    later = pipelines.run(_training(pipelines, "three"))
+    assert [_hit(pipelines, one) for one in (poisoned, honest, later)] == [None, None, honest]
+
+
+def test_the_same_checkpoint_elsewhere_is_the_same_step(pipelines):
+    for run in ("one", "two"):
+        pipelines.account.objects.put_bytes(pipelines.account.bucket, f"{run}/checkpoints/last", b"epoch 3")
+    first = pipelines.run(_training(pipelines, "one"))
+    assert _hit(pipelines, pipelines.run(_training(pipelines, "two"))) == first
+
+
+@pytest.mark.parametrize(
+    ("more", "hits"),
+    [
+        pytest.param({"MLFLOW_TRACKING_URI": "sqlite:///other", "MLFLOW_EXPERIMENT_NAME": "b"}, True, id="tracking"),
+        pytest.param({"OVERFLIGHT_STEP": "x", "OVERFLIGHT_EXECUTION_ARN": "arn"}, True, id="run"),
+        pytest.param({"MLFLOW_START_FROM": "s3://b/weights"}, False, id="a name that only looks like it"),
+    ],
+)
+def test_variables_that_do_not_count_are_named_one_by_one(account, more, hits):
+    keys = {step_cache.cache_key(account, "Training", {"Environment": one}) for one in ({"V": "1"}, {"V": "1", **more})}
+    assert (len(keys) == 1) is hits
+
+
+def test_hyperparameters_count_whatever_they_are_called(account):
+    given = [{"HyperParameters": {name: value}} for name in ("Tags", "ExperimentConfig") for value in "12"]
+    assert len({step_cache.cache_key(account, "Training", one) for one in given}) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -4,8 +4,9 @@ It fixes the order of the jobs, the folders they exchange and the gates; what th
 where the pipeline runs is the account's.
 
 Step cache: the service counts a job's environment among the things that must be equal. The variables
-``OVERFLIGHT_EXECUTION_*``, ``OVERFLIGHT_STEP`` and ``MLFLOW_*`` name the run and do not change a result; the local
-account leaves them out of its comparison, SageMaker does not, so there a step is always run again.
+``OVERFLIGHT_EXECUTION_*``, ``OVERFLIGHT_STEP``, ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` name the run and
+do not change a result; the local account leaves them out of its comparison, SageMaker does not, so there a step is
+always run again.
 """
 
 from __future__ import annotations

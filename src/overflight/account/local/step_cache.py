@@ -1,7 +1,8 @@
 """Results of earlier steps that can be used again: same kind of step, same arguments, same inputs, same code.
 
 The key ignores what names a run but does not change its result (execution ids, tracking variables, output URIs), and
-looks through input URIs at the digests of what is stored there. Knows nothing of executions beyond what it is told.
+looks through input URIs, those of checkpoints included, at the digests of what is stored there. Knows nothing of
+executions beyond what it is told.
 """
 
 from __future__ import annotations
@@ -26,13 +27,28 @@ if TYPE_CHECKING:
 
 KIND = "step-cache"
 CACHED_STEP_TYPES = frozenset({"Processing", "Training", "Tuning"})
-_RUN_VARIABLES = frozenset({"OVERFLIGHT_EXECUTION_ID", "OVERFLIGHT_EXECUTION_ARN", "OVERFLIGHT_STEP"})
+# They name a run or where it is tracked. Any other variable may change a result, those that merely look alike included.
+_RUN_VARIABLES = frozenset(
+    {
+        "OVERFLIGHT_EXECUTION_ID",
+        "OVERFLIGHT_EXECUTION_ARN",
+        "OVERFLIGHT_STEP",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_EXPERIMENT_NAME",
+        "MLFLOW_EXPERIMENT_ID",
+        "MLFLOW_RUN_ID",
+        "MLFLOW_RUN_NAME",
+    }
+)
+_OUTPUTS = {"S3Output": "S3Uri", "OutputDataConfig": "S3OutputPath"}
+_TEXTS = frozenset({"HyperParameters", "StaticHyperParameters"})  # names of the caller's own, not of the service's
 _DURATION = re.compile(
     r"P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
 _YEAR_D, _MONTH_D = 365, 30
 _CODE = frozenset({".py", ".yaml"})
+_NOTHING = sha256_bytes(canonical_json({}).encode())
 _ABOVE_JOBS = frozenset({"cli", "lifecycle", "pipelines"})
 
 
@@ -63,16 +79,29 @@ def _neutral(account: LocalAccount, value: Any) -> Any:
     out: dict[str, Any] = {}
     for name, part in value.items():
         if name == "Environment" and isinstance(part, dict):
-            out[name] = {k: v for k, v in part.items() if k not in _RUN_VARIABLES and not k.startswith("MLFLOW_")}
-        elif name in {"S3Output", "CheckpointConfig"} and isinstance(part, dict):
-            out[name] = {k: v for k, v in part.items() if k != "S3Uri"}
-        elif name == "OutputDataConfig" and isinstance(part, dict):
-            out[name] = {k: v for k, v in part.items() if k != "S3OutputPath"}
+            out[name] = {k: v for k, v in part.items() if k not in _RUN_VARIABLES}
+        elif name in _TEXTS:
+            out[name] = part
+        elif name == "CheckpointConfig" and isinstance(part, dict):
+            out[name] = _neutral_checkpoints(account, part)
+        elif name in _OUTPUTS and isinstance(part, dict):
+            out[name] = {k: v for k, v in part.items() if k != _OUTPUTS[name]}
         elif name in {"S3Input", "S3DataSource"} and isinstance(part, dict):
             out[name] = {**part, "S3Uri": content_digest(account, str(part.get("S3Uri", "")))}
         elif name not in {"Tags", "ExperimentConfig"}:
             out[name] = _neutral(account, part)
     return out
+
+
+def _neutral_checkpoints(account: LocalAccount, config: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoints are an output, and an input too: a job goes on from what lies there when it starts.
+
+    An empty place adds nothing, so that ordinary runs, each with its own, are the same. The place is the folder that
+    ``restore_checkpoints`` reads, however many slashes end its URI.
+    """
+    kept = {name: value for name, value in config.items() if name != "S3Uri"}
+    digest = content_digest(account, f"{str(config.get('S3Uri', '')).rstrip('/')}/")
+    return kept if digest == _NOTHING else {**kept, "S3Uri": digest}
 
 
 def content_digest(account: LocalAccount, uri: str) -> str:
