@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.response import StreamingBody
 
+from overflight.account.local.requests import ambiguous_tags
 from overflight.account.local.wire import VALIDATED, AwsError, Call, Caller, perform
 from overflight.account.shapes import Rules, walk
 
@@ -54,8 +55,14 @@ class Wire:
         answer: Callable[..., Any] = self._answer  # what it returns is the response, which the stubs do not know
         emitter.register_first("before-call", answer, unique_id="overflight-answer")
 
-    def _remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        """Keep the parameters as the caller gave them: botocore's own handlers rewrite them for HTTP afterwards."""
+    def _remember(self, params: dict[str, Any], model: OperationModel, context: dict[str, Any], **_: Any) -> None:
+        """Keep the parameters as the caller gave them: botocore's own handlers rewrite them for HTTP afterwards.
+
+        Idempotency tokens that are missing are filled in here: botocore does it only in the next step, where it leaves
+        alone what is there.
+        """
+        for name in model.idempotent_members:
+            params.setdefault(name, str(uuid.uuid4()))
         context[_CONTEXT_KEY] = _copy(params)
 
     def _answer(
@@ -84,13 +91,13 @@ class Wire:
 
 
 def _fault(model: OperationModel, params: dict[str, Any]) -> str:
-    """Enums, patterns and upper limits, which botocore leaves to the service; in the service's words."""
+    """Enums, patterns, upper limits and tags, which botocore leaves to the service; in the service's words."""
     if model.service_model.service_name not in VALIDATED or model.input_shape is None:
         return ""
     findings = walk(model.input_shape, params, path="", rules=Rules())
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
-        return ""
+        return ambiguous_tags(params)
     values = "; ".join(
         f"Value at '{finding.path}' failed to satisfy constraint: {finding.message}" for finding in errors
     )

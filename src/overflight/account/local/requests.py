@@ -220,6 +220,23 @@ def _tag_keys(tags: list[Mapping[str, str]]) -> Context:
     return {**keys, "aws:TagKeys": [tag["Key"] for tag in tags]}
 
 
+def ambiguous_tags(params: Mapping[str, Any]) -> str:
+    """Why the tags of a request cannot be decided about; "" when they can.
+
+    IAM compares the names of condition keys, and so the keys of tags, without case: of ``env=prod`` and ``ENV=dev`` a
+    condition would see one. Source: IAM user guide, "Tags for AWS Identity and Access Management resources" (case of
+    tag keys).
+    """
+    keys = [str(tag.get("Key", "")) for tag in params.get("Tags") or () if isinstance(tag, Mapping)]
+    for given in (keys, list(dict.fromkeys(params.get("TagKeys") or ()))):
+        seen: dict[str, str] = {}
+        for key in given:
+            if key.lower() in seen:
+                return f"Tag keys must be unique whatever their case is: {seen[key.lower()]!r} and {key!r}"
+            seen[key.lower()] = key
+    return ""
+
+
 def _at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
     """All values at a path; lists on the way are walked through."""
     if isinstance(value, list | tuple):

@@ -20,6 +20,7 @@ from overflight.account.local.graph import Step
 from overflight.account.local.job_files import JobRefused, split_uri
 from overflight.account.local.job_records import PROCESSING, TRAINING, create_job, describe_job
 from overflight.account.local.login import caller_for
+from overflight.account.local.requests import ambiguous_tags
 from overflight.account.local.services._common import check_request
 from overflight.account.local.services._tags import tags_of
 from overflight.account.local.store import Resource, Transaction, to_json
@@ -94,7 +95,7 @@ class Run:
         The call is kept in ``done`` and belongs into the trail, whatever becomes of it.
 
         Raises:
-            AwsError: the role may not do it.
+            AwsError: the role may not do it, or tags of the request cannot be decided about.
         """
         call = Call(
             "sagemaker",
@@ -106,6 +107,9 @@ class Run:
             run=self.execution.name,
         )
         try:
+            fault = ambiguous_tags(request)
+            if fault:
+                raise AwsError("ValidationException", fault)
             call = authorised(call)
             yield call.caller
         except AwsError as error:

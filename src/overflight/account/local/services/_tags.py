@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from overflight.account.local.requests import ambiguous_tags
 from overflight.account.local.services._common import page, without_none
 from overflight.account.local.store import Transaction
 from overflight.account.local.wire import AwsError, Call, operation
@@ -22,12 +23,16 @@ def keep_tags(tx: Transaction, arn: str, tags: Sequence[Mapping[str, str]]) -> d
     """Add ``tags`` (``[{"Key", "Value"}]``) to those of ``arn``; returns all of them.
 
     Raises:
-        AwsError: ``ValidationException`` for a reserved key or more than 50 tags.
+        AwsError: ``ValidationException`` for a reserved key, a key that differs from a present one in case only
+            (policies could not tell them apart), or more than 50 tags.
     """
     for tag in tags:
         if tag["Key"].lower().startswith("aws:"):
             raise AwsError("ValidationException", f"Tag keys starting with aws: are reserved: {tag['Key']}")
     merged = {**tags_of(tx, arn), **{tag["Key"]: tag["Value"] for tag in tags}}
+    fault = ambiguous_tags({"TagKeys": [*merged]})
+    if fault:
+        raise AwsError("ValidationException", fault)
     if len(merged) > _MAX_TAGS:
         raise AwsError("ValidationException", f"{len(merged)} tags: a resource has at most {_MAX_TAGS}")
     _write(tx, arn, merged)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from overflight.account.local.login import ROLE_PREFIX, assume
+from overflight.account.local.requests import ambiguous_tags
 from overflight.account.local.wire import AwsError, Call, operation
 
 _SESSION_NAME = re.compile(r"^[\w+=,.@-]{2,64}$")
@@ -29,6 +30,9 @@ def assume_role(call: Call) -> dict[str, Any]:
     name = call.params["RoleSessionName"]
     if not _SESSION_NAME.match(name):
         raise AwsError("ValidationError", "roleSessionName must have 2 to 64 letters, digits or any of _+=,.@-")
+    fault = ambiguous_tags(call.params)
+    if fault:
+        raise AwsError("ValidationError", fault)
     duration_s = call.params.get("DurationSeconds", 3600)
     if not 900 <= duration_s <= _LONGEST_S:
         raise AwsError("ValidationError", f"durationSeconds must be from 900 to {_LONGEST_S}")
