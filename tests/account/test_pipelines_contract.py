@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from pipeline_tools import ROLE, Pipelines, condition, definition, equals, fail, make_pipelines, processing, token
 
+from overflight.account.local.login import local_session
+
 
 @pytest.fixture
 def pipelines(account, session, monkeypatch) -> Pipelines:
@@ -306,3 +308,37 @@ def test_moto_gives_the_same_names_and_arns(pipelines, client, monkeypatch):
                 }
             )
         assert answers[0] == answers[1]
+
+
+def test_a_token_belongs_to_one_caller_and_one_pipeline(pipelines, client, account, loader):
+    same = token()
+    for name in ("one", "two"):
+        client.create_pipeline(PipelineName=name, PipelineDefinition=TEXT, RoleArn=ROLE, ClientRequestToken=same)
+    eve = local_session(account, role="administrator", user="eve", loader=loader).client("sagemaker")
+    started = {
+        caller.start_pipeline_execution(PipelineName=name, ClientRequestToken=same)["PipelineExecutionArn"]
+        for caller in (client, eve)
+        for name in ("one", "two", "ONE")
+    }
+    assert len(started) == 4
+    assert sorted(arn.split("/")[1] for arn in started) == ["one", "one", "two", "two"]
+
+
+def test_a_token_with_other_parameters_is_refused(pipelines, client):
+    same, text = token(), definition(processing("B"))
+    client.create_pipeline(PipelineName="p", PipelineDefinition=TEXT, RoleArn=ROLE, ClientRequestToken=same)
+    with pytest.raises(ClientError, match="ConflictException"):
+        client.create_pipeline(PipelineName="p", PipelineDefinition=text, RoleArn=ROLE, ClientRequestToken=same)
+    client.start_pipeline_execution(PipelineName="p", ClientRequestToken=same)
+    with pytest.raises(ClientError, match="with other parameters"):
+        client.start_pipeline_execution(
+            PipelineName="p", PipelineExecutionDisplayName="another", ClientRequestToken=same
+        )
+    assert len(client.list_pipeline_executions(PipelineName="p")["PipelineExecutionSummaries"]) == 1
+
+
+def test_tokens_that_the_caller_leaves_out_are_filled_in(client):
+    client.create_pipeline(PipelineName="p", PipelineDefinition=TEXT, RoleArn=ROLE)
+    one, two = (client.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"] for _ in range(2))
+    assert one != two
+    assert client.stop_pipeline_execution(PipelineExecutionArn=one)["PipelineExecutionArn"] == one

@@ -15,11 +15,12 @@ from overflight.account.local.expressions import ExpressionError, as_text, bind_
 from overflight.account.local.graph import GraphError, read_steps
 from overflight.account.local.services._common import ordered, page, require, user_context, within, without_none
 from overflight.account.local.services._tags import forget_tags, keep_tags
+from overflight.account.local.services._tokens import known_answer, remember
 from overflight.account.local.store import Resource, Transaction
 from overflight.account.local.wire import AwsError, Call, keep_going, operation, require_role
 from overflight.errors import NotFoundError
 
-_SERVICE, _PIPELINE, _TOKEN = "sagemaker", "pipeline", "request-token"
+_SERVICE, _PIPELINE = "sagemaker", "pipeline"
 _VERSION = "2020-12-01"
 
 
@@ -27,9 +28,9 @@ _VERSION = "2020-12-01"
 def create_pipeline(call: Call) -> dict[str, Any]:
     """Create a pipeline; a definition that cannot be executed is refused."""
     name, tx = call.params["PipelineName"], call.transaction
-    known = tx.get(_TOKEN, f"CreatePipeline/{call.params['ClientRequestToken']}")
+    known = known_answer(call, name)
     if known is not None:
-        return dict(known.body)
+        return known
     if _find(tx, name) is not None:
         message = "Pipeline names must be unique within an AWS account and region."
         raise AwsError("ValidationException", f"{message} Pipeline with name ({name}) already exists.")
@@ -43,9 +44,7 @@ def create_pipeline(call: Call) -> dict[str, Any]:
     }
     tx.insert(_PIPELINE, name, body=body, status="Active")
     keep_tags(tx, body["arn"], call.params.get("Tags") or [])
-    answer = {"PipelineArn": body["arn"]}
-    _remember(call, "CreatePipeline", answer)
-    return answer
+    return remember(call, name, {"PipelineArn": body["arn"]})
 
 
 @operation(_SERVICE, "UpdatePipeline")
@@ -108,9 +107,9 @@ def delete_pipeline(call: Call) -> dict[str, Any]:
 @operation(_SERVICE, "StartPipelineExecution", starts_work=True)
 def start_pipeline_execution(call: Call) -> dict[str, Any]:
     """Start an execution; the same ClientRequestToken gives the same execution."""
-    known = call.transaction.get(_TOKEN, f"StartPipelineExecution/{call.params['ClientRequestToken']}")
+    known = known_answer(call, _name(call.params["PipelineName"]))
     if known is not None:
-        return dict(known.body)
+        return known
     if "SelectiveExecutionConfig" in call.params:
         raise AwsError(
             "ValidationException", "The local account executes whole pipelines: no SelectiveExecutionConfig."
@@ -135,9 +134,7 @@ def start_pipeline_execution(call: Call) -> dict[str, Any]:
         description=call.params.get("PipelineExecutionDescription", ""),
     )
     execution = executions.create_execution(call.transaction, call.account, new)
-    answer = {"PipelineExecutionArn": execution.body["arn"]}
-    _remember(call, "StartPipelineExecution", answer)
-    return answer
+    return remember(call, pipeline.name, {"PipelineExecutionArn": execution.body["arn"]})
 
 
 @operation(_SERVICE, "DescribePipelineExecution")
@@ -240,9 +237,9 @@ def stop_pipeline_execution(call: Call) -> dict[str, Any]:
 def retry_pipeline_execution(call: Call) -> dict[str, Any]:
     """Let a failed or stopped execution go on from its last finished steps."""
     execution = _execution(call)
-    known = call.transaction.get(_TOKEN, f"RetryPipelineExecution/{call.params['ClientRequestToken']}")
+    known = known_answer(call, execution.parent)
     if known is not None:
-        return dict(known.body)
+        return known
     if execution.status not in {"Failed", "Stopped"}:
         raise AwsError(
             "ConflictException", f"The execution is {execution.status}; only Failed or Stopped can be retried."
@@ -251,9 +248,8 @@ def retry_pipeline_execution(call: Call) -> dict[str, Any]:
         _change(call, execution, max_parallel=call.params["ParallelismConfiguration"]["MaxParallelExecutionSteps"])
         execution = _execution(call)
     executions.retry_execution(call.transaction, call.account, execution)
-    answer = {"PipelineExecutionArn": execution.body["arn"]}
-    _remember(call, "RetryPipelineExecution", answer)
-    return answer
+    _change(call, _execution(call), modified_by=call.caller.arn)  # who lets a run go on is one of those who made it
+    return remember(call, execution.parent, {"PipelineExecutionArn": execution.body["arn"]})
 
 
 @operation(_SERVICE, "UpdatePipelineExecution")
@@ -392,7 +388,3 @@ def _execution(call: Call) -> Resource:
     if found is None or arn not in {found.name, found.body["arn"]}:
         raise AwsError("ResourceNotFound", f"Pipeline execution with ARN '{arn}' does not exist.")
     return found
-
-
-def _remember(call: Call, operation_name: str, answer: dict[str, Any]) -> None:
-    call.transaction.insert(_TOKEN, f"{operation_name}/{call.params['ClientRequestToken']}", body=answer)
