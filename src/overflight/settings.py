@@ -8,24 +8,38 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from overflight.errors import UsageError
 
 LOCAL_ACCOUNT_ID = "000000000000"
+_SHORTEST_USER, _LONGEST_USER = 2, 64  # STS API reference, AssumeRole: RoleSessionName
 PREFIX = "overflight"  # of every name in an account; the templates' parameter Prefix
 
 
 def _login_name() -> str:
-    """Name of the person at the keyboard, or ``uid-1000`` where the machine has no name for it (containers)."""
+    """Name of the person at the keyboard, or ``uid-1000`` where the machine has no name for it (containers).
+
+    What a session name cannot have (a domain's backslash, spaces, letters beyond ASCII) becomes a hyphen.
+    """
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
+        name = ""
+    fitting = re.sub(r"[^\w+=,.@-]", "-", name, flags=re.ASCII)[:_LONGEST_USER]
+    return fitting if len(fitting) >= _SHORTEST_USER else f"uid-{os.getuid()}"
+
+
+def _session_name(user: str) -> str:
+    """``user`` when STS takes it as the name of a session; a slash would make the session's ARN another's."""
+    if not re.fullmatch(rf"[\w+=,.@-]{{{_SHORTEST_USER},{_LONGEST_USER}}}", user, flags=re.ASCII):
+        raise ValueError(f"a user has {_SHORTEST_USER} to {_LONGEST_USER} letters, digits or any of _+=,.@-")
+    return user
 
 
 class Settings(BaseSettings):
@@ -38,7 +52,8 @@ class Settings(BaseSettings):
         region: AWS region; locally only part of the names (ARNs).
         account_id: AWS account that must be reached (12 digits), or None for whichever the profile opens.
         role: Persona to act as (``administrator`` or a named one such as ``data-scientist``).
-        user: Name of the person, recorded in the trail.
+        user: Name of the person, recorded in the trail: the session's name in ARNs, so 2 to 64 letters, digits and any
+            of ``_+=,.@-``. The login name is made to fit; one that is set has to.
         max_payload_bytes: Largest body sent to an endpoint (SageMaker's real-time limit is 6 MiB).
         environment: Where people work in this account: second part of the names of what they make. Production is
             ``prod`` in every account.
@@ -60,7 +75,7 @@ class Settings(BaseSettings):
     region: str = Field("eu-central-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     account_id: str | None = Field(None, pattern=r"^\d{12}$")
     role: str = Field("administrator", pattern=r"^[a-z][a-z0-9-]{0,40}$")
-    user: str = Field(default_factory=_login_name)
+    user: Annotated[str, AfterValidator(_session_name)] = Field(default_factory=_login_name)
     max_payload_bytes: int = Field(6 * 1024 * 1024, ge=1024)
     environment: Literal["dev", "staging", "prod"] = "dev"
     four_eyes: Literal["persons", "roles"] | None = None

@@ -41,3 +41,26 @@ def test_a_user_without_a_name_still_has_one(monkeypatch):
     monkeypatch.delenv("OVERFLIGHT_USER", raising=False)
     monkeypatch.setattr("getpass.getuser", nameless)
     assert load_settings().user.startswith("uid-")
+
+
+@pytest.mark.parametrize(
+    ("login", "user"),
+    [
+        pytest.param("ada", "ada", id="as it is"),
+        pytest.param("CORP\\ada b", "CORP-ada-b", id="domain and space"),
+        pytest.param("a/b", "a-b", id="slash"),
+        pytest.param("jos\u00e9", "jos-", id="letters beyond ASCII"),
+        pytest.param("a" * 70, "a" * 64, id="long"),
+    ],
+)
+def test_a_login_name_is_made_to_fit_a_sessions_name(monkeypatch, login, user):
+    monkeypatch.delenv("OVERFLIGHT_USER", raising=False)
+    monkeypatch.setattr("getpass.getuser", lambda: login)
+    assert load_settings().user == user
+
+
+@pytest.mark.parametrize("user", ["ada/eve", "a", "", "a" * 65, "ada eve", "ada\n", "jos\u00e9"])
+def test_a_user_who_is_no_sessions_name_is_refused(user):
+    with pytest.raises(UsageError, match="2 to 64 letters, digits") as caught:
+        load_settings(user=user)
+    assert "OVERFLIGHT_USER" in str(caught.value)
