@@ -26,7 +26,7 @@ from overflight.account.local.checkpoint_keys import FileSigner, KmsSigner, Publ
 from overflight.account.local.checkpoints import Checkpointer, Ledger, parse
 from overflight.account.local.store import Store
 from overflight.account.local.verification import verify
-from overflight.errors import InputError, StoreError
+from overflight.errors import InputError, StoreError, UsageError
 
 NOW = "2026-03-01T12:00:00.000000+00:00"
 
@@ -223,6 +223,73 @@ def test_half_a_line_that_a_power_cut_left_is_dropped(used, ledger):
     decide(used)
     assert [point.number for point in checkpoints(ledger)] == [1, 2, 3]
     assert problems(used, ledger) == []
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        pytest.param("x" * 501, id="too long"),
+        pytest.param("x" * 70_000, id="longer than what is read at once"),
+        pytest.param("two\nlines", id="two lines"),
+        pytest.param("half a \ud800 pair", id="no UTF-8"),
+        pytest.param("  ", id="nothing"),
+    ],
+)
+def test_a_reason_is_one_line_of_text(used, ledger, reason):
+    before = ledger.lines()
+    with pytest.raises(UsageError, match="one line of at most 500 characters"):
+        used.listener.write(9, verify(used).head, reason=reason, begins=True)
+    assert ledger.lines() == before
+
+
+def test_after_a_line_of_any_length_the_next_checkpoint_is_written(used, ledger):
+    key, last = FileSigner(ledger.folder), checkpoints(ledger)[-1]
+    unsigned = {**vars(last), "number": 3, "sequence": 9, "hash": verify(used).head, "prev": last.digest}
+    unsigned |= {"reason": "ä" * 70_000, "signature": ""}
+    signature = base64.b64encode(key.sign(type(last)(**unsigned).message)).decode()
+    with ledger.path.open("ab") as handle:
+        handle.write(type(last)(**{**unsigned, "signature": signature}).line.encode() + b"\n" + b"half" * 50_000)
+    decide(used)
+    assert [point.number for point in checkpoints(ledger)] == [1, 2, 3, 4]
+    assert problems(used, ledger) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"x" * 100_000,
+        b"[" * 100_000,
+        b'{"number":' + b"9" * 5000 + b"}",
+        b"\xff\x00",
+        b"",
+    ],
+    ids=["no JSON", "nested", "a number", "no text", "empty"],
+)
+def test_a_last_line_that_cannot_be_read_is_said_with_what_it_stops(used, ledger, caplog, line):
+    with ledger.path.open("ab") as handle:
+        handle.write(line + b"\n")
+    decide(used)
+    assert "no checkpoint of the trail was written at entry 10" in caplog.text
+    found = [finding for finding in verify(used, ledger).findings if "is no checkpoint" in finding.problem]
+    assert [finding.problem for finding in found] == [f"line 3 of {ledger.path} is no checkpoint"]
+    assert "approval decisions are not covered" in found[0].meaning
+    assert "--begin" in found[0].meaning
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("key", "\ud800"),
+        ("reason", "\ud800"),
+        ("number", 10**30),
+        ("sequence", -1),
+        ("time", "\x1b[2J"),
+        ("hash", None),
+    ],
+)
+def test_what_no_checkpoint_holds_is_no_checkpoint(used, ledger, field, value):
+    rewrite(ledger, lambda lines: [lines[0], {**lines[1], field: value}])
+    assert (0, f"line 2 of {ledger.path} is no checkpoint") in problems(used, ledger)
 
 
 # --- manipulations of the trail

@@ -17,18 +17,20 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from overflight.account.clock import Clock
 from overflight.account.local.checkpoint_keys import PUBLIC, FileSigner, PublicKey, Signer, read_public, write_public
 from overflight.account.local.store import Sealed, time_text
-from overflight.errors import InputError, OverflightError
+from overflight.errors import InputError, OverflightError, UsageError
 from overflight.files import canonical_json, sha256_bytes
 
 EVERY = 256  # entries
 FILE, _LOCK = "checkpoints.jsonl", "checkpoints.lock"
 GENESIS = "0" * 64
-_LONGEST_LINE_BYTES = 64 * 1024
+_BLOCK_BYTES = 64 * 1024
+_LONGEST_REASON = 500  # characters: KMS signs messages of up to 4096 bytes
+_LARGEST = 2**63  # numbers of entries are below, as SQLite's are
 log = logging.getLogger(__name__)
 
 
@@ -111,7 +113,7 @@ class Ledger:
             sealed: Number and hash of the entry.
             time: ISO 8601, UTC.
             account_id: 12 digits.
-            reason: Why it is written.
+            reason: Why it is written: one line of at most 500 characters.
             signer: Makes the signer for the folder; asked only when something is to be signed.
             begins: Begin a new trail in this place.
 
@@ -119,7 +121,14 @@ class Ledger:
             OSError: the folder or the file cannot be written; nothing was added.
             InputError: the last line is no checkpoint.
             StoreError: the key cannot be read.
+            UsageError: the reason is too long, or not one line of text.
         """
+        if len(reason) > _LONGEST_REASON or not reason.isprintable() or not reason.strip():
+            raise UsageError(
+                f"the reason of a checkpoint is one line of at most {_LONGEST_REASON} characters",
+                where=ascii(reason[:40]),
+                cure="Say it shorter; what is longer belongs into a document that the reason names",
+            )
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked():
             last = self._last()
@@ -191,14 +200,17 @@ class Ledger:
         try:
             with self.path.open("r+b") as handle:
                 size = handle.seek(0, os.SEEK_END)
-                handle.seek(max(0, size - _LONGEST_LINE_BYTES))
-                tail = handle.read()
-                whole, end, rest = tail.rpartition(b"\n")
-                if rest:
-                    handle.truncate(size - len(rest))
+                end = _newline_before(handle, size)
+                if end + 1 < size:
+                    handle.truncate(end + 1)
+                if end < 0:
+                    return None
+                begin = _newline_before(handle, end) + 1
+                handle.seek(begin)
+                line = handle.read(end - begin)
         except FileNotFoundError:
             return None
-        return parse(whole.rpartition(b"\n")[2].decode(errors="replace"), str(self.path)) if end else None
+        return parse(line.decode(errors="replace"), str(self.path))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -216,14 +228,41 @@ def parse(line: str, where: str) -> Checkpoint:
     try:
         value = json.loads(line)
         made = Checkpoint(**value)
-    except (ValueError, TypeError) as error:
+        _check_fields(made)
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             "a line is no checkpoint", where=where, cure=f"See: overflight trail verify; {error}"
         ) from error
-    types = {"number": int, "sequence": int, "begins": bool}
-    if any(type(value[name]) is not types.get(name, str) for name in vars(made)):
-        raise InputError("a line is no checkpoint", where=where, cure="See: overflight trail verify")
     return made
+
+
+def _check_fields(point: Checkpoint) -> None:
+    """Types, and that all of it can be hashed and shown.
+
+    Raises:
+        ValueError: something else was never written.
+    """
+    types = {"number": int, "sequence": int, "begins": bool}
+    for name, value in vars(point).items():
+        if type(value) is not types.get(name, str):
+            raise ValueError(f"{name} is of another type")
+        if type(value) is int and not 0 <= value < _LARGEST:
+            raise ValueError(f"{name} is out of range")
+        if type(value) is str and name != "reason" and not (value.isascii() and value.isprintable()):
+            raise ValueError(f"{name} is no plain text")
+    point.reason.encode()
+
+
+def _newline_before(handle: IO[bytes], end: int) -> int:
+    """Where the last end of a line before ``end`` is; -1 without one. Read in blocks, however long the line is."""
+    while end > 0:
+        begin = max(0, end - _BLOCK_BYTES)
+        handle.seek(begin)
+        found = handle.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found
+        end = begin
+    return -1
 
 
 class Checkpointer:

@@ -14,6 +14,10 @@ from overflight.errors import InputError
 from overflight.files import sha256_bytes
 
 _FORGED = "it was edited or forged: what it says was not signed with this key"
+_STUCK = (
+    f"{_FORGED}. It is the last line: no checkpoint is written any more, and approval decisions are not covered. Move the "
+    'folder away, keep it, and begin anew: overflight trail checkpoint --begin "REASON"'
+)
 _REMOVED = "checkpoints were removed, added or put in another order"
 
 
@@ -68,11 +72,12 @@ def check_lines(lines: Sequence[str], keys: Sequence[PublicKey], *, place: str, 
     before: Checkpoint | None = None
     previous, expected = GENESIS, 1
     for number, line in enumerate(lines, start=1):
-        digest = sha256_bytes(line.encode())
+        digest = sha256_bytes(line.encode(errors="surrogatepass"))
         try:
             point = parse(line, place)
         except InputError:
-            checked.findings.append(Finding(0, f"line {number} of {place} is no checkpoint", _FORGED))
+            meaning = _STUCK if number == len(lines) else _FORGED
+            checked.findings.append(Finding(0, f"line {number} of {place} is no checkpoint", meaning))
             previous, expected = digest, expected + 1
             continue
         good = _check_link(checked, point, line, previous=previous, expected=expected)
