@@ -208,7 +208,7 @@ def test_sessions_of_pipelines_are_nobody():
     assert people({"user": "eve"}, pipeline, trainer)["verdict"] == "2 persons"
 
 
-def announced(number, role, user, kind, error="", **detail):
+def announced(number, role, user, kind, *, error="", event_id="e-1", **detail):
     event = {
         "Source": "overflight.governance",
         "DetailType": kind,
@@ -216,7 +216,10 @@ def announced(number, role, user, kind, error="", **detail):
         "Resources": [PACKAGE],
     }
     other = {"Source": "other", "DetailType": kind, "Detail": "{}", "Resources": [PACKAGE]}
-    return entry(number, role, user, "PutEvents", service="events", error=error, days=1, Entries=[other, event])
+    return entry(
+        number, role, user, "PutEvents", service="events", error=error, days=1, Entries=[other, event],
+        EventIds=["e-0", event_id],
+    )  # fmt: skip
 
 
 def test_what_was_announced_with_the_decision_is_told_with_it():
@@ -226,6 +229,52 @@ def test_what_was_announced_with_the_decision_is_told_with_it():
     approval = who_approved([told, TRAIL[4]], PACKAGE)["approval"]
     assert approval["gates"] == {"passed": True}
     assert approval["evidence"] == {"model_sha256": "m", "artefact_sha256": "ab", "survey": "s"}
+    assert approval["announced"] == "entry 5"
+
+
+NOT_THERE = "no such event is in the trail"
+DECIDED = "Model Approval Decision"
+
+
+@pytest.mark.parametrize(
+    ("number", "role", "user", "kind", "given", "words"),
+    [
+        pytest.param(
+            5, "approver", "ada", DECIDED, {}, "entry 5 by assumed-role/overflight-approver/ada", id="another"
+        ),
+        pytest.param(5, "deploy", "eve", DECIDED, {}, "entry 5 by assumed-role/overflight-deploy/eve", id="other role"),
+        pytest.param(9, "approver", "eve", DECIDED, {}, "entry 9 by assumed-role/overflight-approver/eve", id="later"),
+        pytest.param(5, "approver", "eve", DECIDED, {"event_id": "e-2"}, NOT_THERE, id="another event"),
+        pytest.param(5, "approver", "eve", DECIDED, {"error": "AccessDenied"}, NOT_THERE, id="denied"),
+        pytest.param(5, "approver", "eve", "Model Deployment Decision", {}, NOT_THERE, id="another kind"),
+    ],
+)
+def test_an_event_is_believed_only_of_who_decided(
+    number, role, user, kind, given, words  # noqa: PLR0917  # the columns of the table
+):
+    """Whatever time an event claims and whatever package it names."""
+    told = announced(number, role, user, kind, gates={"passed": True}, **given)
+    approval = who_approved([told, TRAIL[4]], PACKAGE)["approval"]
+    assert approval["announced"].removesuffix(": not by who decided, not believed") == words
+    assert (approval["gates"], approval["evidence"]) == ({}, {"artefact_sha256": "ab", "survey": "s"})
+
+
+def test_an_event_is_of_one_decision():
+    told = announced(5, "approver", "eve", "Model Approval Decision", gates={"passed": True})
+    answer = who_approved([told, TRAIL[4], TRAIL[4]], PACKAGE)
+    assert [one["announced"] for one in (*answer["earlier"], answer["approval"])] == [
+        "entry 5", "no such event is in the trail",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("detail", ["[" * 9_000, "7", '{"objections": 7, "evidence": 7, "gates": [1]}', "\\", None])
+@pytest.mark.parametrize("kind", ["Model Approval Decision", "Model Approval Refused"])
+def test_hostile_events_keep_nobody_from_an_answer(detail, kind):
+    told = announced(5, "approver", "eve", kind)
+    told.parameters["Entries"][1]["Detail"] = detail
+    odd = entry(6, "data-scientist", "ada", "PutEvents", service="events", error="AccessDenied", Entries=7, EventIds=7)
+    approval = who_approved([told, odd, TRAIL[4]], PACKAGE)["approval"]
+    assert approval["gates"] == {}
 
 
 def test_attempts_that_the_rules_refused_are_told():

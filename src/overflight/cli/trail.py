@@ -242,7 +242,7 @@ def _approval_facts(answer: Mapping[str, Any]) -> dict[str, Any]:
         "time": approval.get("time"),
         "reason": approval.get("reason"),
         "stage": approval.get("stage"),
-        "approval_event": approval.get("approval_event"),
+        "approval_event": f"{approval['approval_event'] or 'none'} ({approval['announced']})" if approval else None,
         "evidence": approval.get("evidence") or None,
         "gates": approval.get("gates") or None,
         "metrics_now": {name: _interval(value) for name, value in answer["metrics_now"].items()} or None,

@@ -20,6 +20,7 @@ from overflight.governance import approvals
 
 _SPAN = re.compile(r"^(\d+)([mhdw])$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_APPROVER = "approver"
 _DECISIONS = ("Approved", "Rejected")
 _EVIDENCE = {
     "approval_artefact_sha256": "artefact_sha256",
@@ -145,6 +146,9 @@ def resource(entry: Entry) -> str:
 def who_approved(entries: Iterable[Entry], package_arn: str, *, run: str = "") -> dict[str, Any]:
     """Every decision about a model package, the one that holds, and refused attempts at one.
 
+    What was announced with a decision is believed only of the event that the decision names, when the trail shows that
+    the deciding session itself has published it before, as the approver; times that an event claims are not looked at.
+
     Args:
         entries: The trail.
         package_arn: ARN of the package; its account and region are not compared, its group and version are.
@@ -152,14 +156,14 @@ def who_approved(entries: Iterable[Entry], package_arn: str, *, run: str = "") -
     """
     name = package_arn.rsplit(":", 1)[-1]
     decisions, attempts, registered = [], [], None
-    announced: Mapping[str, Any] = {}
+    told: dict[str, _Announced] = {}
     for entry in entries:
         if (entry.service, entry.operation) == ("events", "PutEvents"):
-            kind, detail = _announcement(entry, name)
-            if kind and (entry.error or kind == approvals.EVENT_REFUSED):
-                attempts.append(_attempt(entry, name, detail))
-            elif kind == approvals.EVENT_DECISION:
-                announced = detail
+            for event_id, kind, detail in _announcements(entry, name):
+                if entry.error or kind == approvals.EVENT_REFUSED:
+                    attempts.append(_attempt(entry, name, detail))
+                elif kind == approvals.EVENT_DECISION and event_id:
+                    told[event_id] = _Announced(entry, detail)
         elif entry.service != "sagemaker":
             continue
         elif entry.operation == "CreateModelPackage":
@@ -169,8 +173,7 @@ def who_approved(entries: Iterable[Entry], package_arn: str, *, run: str = "") -
         elif entry.error:
             attempts.append(row(entry))
         else:
-            decisions.append(_decision(entry, announced))
-            announced = {}
+            decisions.append(_decision(entry, told))
     approved = [number for number, one in enumerate(decisions) if one["decision"] == "Approved"]
     last = approved[-1] if approved else None
     return {
@@ -271,23 +274,45 @@ def _decides(entry: Entry, name: str) -> bool:
     )
 
 
-def _announcement(entry: Entry, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Kind and content of the event about a decision on this package that the call publishes; "" for none."""
-    for event in entry.parameters.get("Entries") or ():
+@dataclass(frozen=True)
+class _Announced:
+    """A published decision: the call that published it, and what it says."""
+
+    entry: Entry
+    detail: Mapping[str, Any]
+
+    def belongs_to(self, decision: Entry) -> bool:
+        """Whether the session that decided has announced it, before it did, as the approver."""
+        own = self.entry.caller == decision.caller and self.entry.role == _APPROVER
+        return own and self.entry.time <= decision.time
+
+
+def _announcements(entry: Entry, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Id, kind and content of each event about a decision on this package that the call publishes."""
+    ids = _list(entry.parameters.get("EventIds"))
+    for number, event in enumerate(_list(entry.parameters.get("Entries"))):
         if not isinstance(event, dict) or event.get("Source") != approvals.EVENT_SOURCE:
             continue
-        if any(str(arn).endswith(f":{name}") for arn in event.get("Resources") or ()):
+        if any(str(arn).endswith(f":{name}") for arn in _list(event.get("Resources"))):
             try:
                 detail = json.loads(event.get("Detail", ""))
-            except (TypeError, ValueError):  # so long that the trail keeps its digest only
+            except (TypeError, ValueError, RecursionError):  # so long that the trail keeps its digest only, or hostile
                 detail = {}
-            return str(event.get("DetailType", "")), detail if isinstance(detail, dict) else {}
-    return "", {}
+            event_id = str(ids[number]) if number < len(ids) else ""
+            yield event_id, str(event.get("DetailType", "")), _mapping(detail)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _attempt(entry: Entry, name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
     """An attempt that the rules of approvals refused before the account was asked."""
-    objections = [str(one) for one in detail.get("objections") or ()]
+    objections = [str(one) for one in _list(detail.get("objections"))]
     return {
         **row(entry),
         "action": f"models {detail.get('decision', 'decide')}",
@@ -297,10 +322,13 @@ def _attempt(entry: Entry, name: str, detail: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _decision(entry: Entry, announced: Mapping[str, Any]) -> dict[str, Any]:
+def _decision(entry: Entry, told: dict[str, _Announced]) -> dict[str, Any]:
     parameters = entry.parameters
-    metadata = parameters.get("CustomerMetadataProperties") or {}
-    stage = parameters.get("ModelLifeCycle") or {}
+    metadata = _mapping(parameters.get("CustomerMetadataProperties"))
+    stage = _mapping(parameters.get("ModelLifeCycle"))
+    found = told.pop(str(metadata.get("approval_event", "")), None)  # an event is of one decision
+    believed = found is not None and found.belongs_to(entry)
+    announced: Mapping[str, Any] = found.detail if found is not None and believed else {}
     kept = {name: metadata[key] for key, name in _EVIDENCE.items() if key in metadata}
     return {
         "decision": parameters["ModelApprovalStatus"],
@@ -311,8 +339,9 @@ def _decision(entry: Entry, announced: Mapping[str, Any]) -> dict[str, Any]:
         "reason": parameters.get("ApprovalDescription", ""),
         "stage": "/".join(str(stage[key]) for key in ("Stage", "StageStatus") if key in stage),
         "approval_event": metadata.get("approval_event", ""),
-        "evidence": {**(announced.get("evidence") or {}), **kept},
-        "gates": announced.get("gates") or {},
+        "announced": _announced_words(found, believed=believed),
+        "evidence": {**_mapping(announced.get("evidence")), **kept},
+        "gates": _mapping(announced.get("gates")),
         "people": metadata.get("approval_people", ""),
         "statement": statement(entry),
         "sequence": entry.sequence,
@@ -320,6 +349,16 @@ def _decision(entry: Entry, announced: Mapping[str, Any]) -> dict[str, Any]:
         "request_id": entry.request_id,
         "hash": entry.hash,
     }
+
+
+def _announced_words(found: _Announced | None, *, believed: bool) -> str:
+    if found is None:
+        return "no such event is in the trail"
+    if not believed:
+        return (
+            f"entry {found.entry.sequence} by {found.entry.caller.rsplit(':', 1)[-1]}: not by who decided, not believed"
+        )
+    return f"entry {found.entry.sequence}"
 
 
 def _session(role: str, host: str, entry: Entry) -> dict[str, Any]:

@@ -25,6 +25,9 @@ def put_events(call: Call) -> dict[str, Any]:
             "ValidationException", f"Total size of the entries in the request is over {_LARGEST_BYTES} bytes"
         )
     answers = [_put(call, entry) for entry in entries]
+    call.notes["EventIds"] = [
+        answer.get("EventId", "") for answer in answers
+    ]  # the trail knows then who announced what
     return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
 
 
@@ -38,7 +41,7 @@ def _put(call: Call, entry: dict[str, Any]) -> dict[str, str]:
         return _error("ResourceNotFoundException", f"Event bus {entry['EventBusName']} does not exist.")
     try:
         detail = json.loads(entry["Detail"], parse_constant=_refuse_constant)
-    except ValueError:
+    except (ValueError, RecursionError):
         detail = None
     if not isinstance(detail, dict):
         return _error("MalformedDetail", "Detail is malformed.")
