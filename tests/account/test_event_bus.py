@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from overflight.account.local import events
+from overflight.account.local import events, trail
+from overflight.account.local.login import local_session
 
 
 @pytest.fixture
@@ -82,3 +83,31 @@ def test_too_much_at_once_is_refused_as_a_whole(client, account, entries):
     with pytest.raises(ClientError, match="ValidationException"):
         client.put_events(Entries=entries)
     assert published(account) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "detail_type", "may"),
+    [
+        pytest.param("approver", "Model Approval Decision", True, id="approver decides"),
+        pytest.param("approver", "Model Approval Refused", True, id="approver is refused by the rules"),
+        pytest.param("approver", "Model Deployment Decision", False, id="approver does not deploy"),
+        pytest.param("deploy", "Model Deployment Decision", True, id="deploy deploys"),
+        pytest.param("deploy", "Model Approval Decision", False, id="deploy does not decide"),
+        pytest.param("data-scientist", "Model Approval Refused", False, id="others announce nothing"),
+    ],
+)
+def test_each_role_announces_only_what_it_decides(account, loader, role, detail_type, may):
+    client = local_session(account, role=role, user="ben", loader=loader).client("events")
+    own = {"Source": "overflight.governance", "DetailType": detail_type, "Detail": "{}"}
+    if may:
+        assert client.put_events(Entries=[own])["FailedEntryCount"] == 0
+        return
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.put_events(Entries=[own])
+
+
+def test_the_trail_knows_which_events_a_call_published(client, account):
+    told = client.put_events(Entries=[entry(), entry(Detail="no JSON"), entry()])["Entries"]
+    (kept,) = [one for one in trail.stream(account.store) if one.operation == "PutEvents"]
+    assert kept.parameters["EventIds"] == [told[0]["EventId"], "", told[2]["EventId"]]
+    assert len(kept.parameters["Entries"]) == 3
