@@ -237,23 +237,25 @@ DECIDED = "Model Approval Decision"
 
 
 @pytest.mark.parametrize(
-    ("number", "role", "user", "kind", "given", "words"),
+    ("number", "who", "kind", "given", "words"),
     [
         pytest.param(
             5, "approver", "ada", DECIDED, {}, "entry 5 by assumed-role/overflight-approver/ada", id="another"
         ),
-        pytest.param(5, "deploy", "eve", DECIDED, {}, "entry 5 by assumed-role/overflight-deploy/eve", id="other role"),
-        pytest.param(9, "approver", "eve", DECIDED, {}, "entry 9 by assumed-role/overflight-approver/eve", id="later"),
-        pytest.param(5, "approver", "eve", DECIDED, {"event_id": "e-2"}, NOT_THERE, id="another event"),
-        pytest.param(5, "approver", "eve", DECIDED, {"error": "AccessDenied"}, NOT_THERE, id="denied"),
-        pytest.param(5, "approver", "eve", "Model Deployment Decision", {}, NOT_THERE, id="another kind"),
+        pytest.param(
+            5, ("deploy", "eve"), DECIDED, {}, "entry 5 by assumed-role/overflight-deploy/eve", id="other role"
+        ),
+        pytest.param(
+            9, ("approver", "eve"), DECIDED, {}, "entry 9 by assumed-role/overflight-approver/eve", id="later"
+        ),
+        pytest.param(5, ("approver", "eve"), DECIDED, {"event_id": "e-2"}, NOT_THERE, id="another event"),
+        pytest.param(5, ("approver", "eve"), DECIDED, {"error": "AccessDenied"}, NOT_THERE, id="denied"),
+        pytest.param(5, ("approver", "eve"), "Model Deployment Decision", {}, NOT_THERE, id="another kind"),
     ],
 )
-def test_an_event_is_believed_only_of_who_decided(
-    number, role, user, kind, given, words  # noqa: PLR0917  # the columns of the table
-):
+def test_an_event_is_believed_only_of_who_decided(number, who, kind, given, words):
     """Whatever time an event claims and whatever package it names."""
-    told = announced(number, role, user, kind, gates={"passed": True}, **given)
+    told = announced(number, *who, kind, gates={"passed": True}, **given)
     approval = who_approved([told, TRAIL[4]], PACKAGE)["approval"]
     assert approval["announced"].removesuffix(": not by who decided, not believed") == words
     assert (approval["gates"], approval["evidence"]) == ({}, {"artefact_sha256": "ab", "survey": "s"})
