@@ -78,6 +78,21 @@ def test_the_approver_decides_only_as_a_whole(context, toy, change):
     denial(context.acting_as("approver").client("sagemaker").update_model_package, ModelPackageArn=toy.arn, **change)
 
 
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        ("execution_arn", "TheRunStaysTheRun"),
+        ("evaluation_uri", "TheEvaluationStays"),
+        ("survey_uri", "TheSurveyStays"),
+        ("min_map50", "TheGateStays"),
+    ],
+)
+def test_the_approver_changes_nothing_that_the_evidence_is_found_by(context, toy, name, statement):
+    update = context.acting_as("approver").client("sagemaker").update_model_package
+    whole = {**APPROVED, "CustomerMetadataProperties": {**EVENT, name: "0"}}
+    assert statement in denial(update, ModelPackageArn=toy.arn, **whole)
+
+
 @pytest.mark.parametrize("role", ["data-scientist", "ml-engineer", "register", "approver"])
 @pytest.mark.parametrize(
     "given",
