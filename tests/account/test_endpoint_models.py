@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from overflight.account.local.endpoint_servers import StartRefused, unpack_model
+from overflight.account.local.endpoint_servers import StartRefused, start_server, unpack_model
 
 KEY = "models/toy/model.tar.gz"
 
@@ -95,3 +97,17 @@ def test_an_uncompressed_model_is_linked(account, bucket, tmp_path):
     source = {"S3Uri": f"s3://{bucket}/plain/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     unpack_model({"ModelDataSource": {"S3DataSource": source}}, account.objects, tmp_path / "model")
     assert (tmp_path / "model" / "model.json").read_bytes() == b"{}"
+
+
+def test_a_server_gets_its_own_settings_and_no_other_variable_of_a_package(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "overflight-serve"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/env\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    given = {"PYTHONPATH": "/opt/ml/model", "LD_PRELOAD": "/x.so", "OVERFLIGHT_SERVE_WORKERS": "2"}
+    mark = start_server(tmp_path, port=7, environment=given, log=tmp_path / "log")
+    os.waitpid(mark.pid, 0)
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert (seen["OVERFLIGHT_SERVE_WORKERS"], seen["SAGEMAKER_BIND_TO_PORT"]) == ("2", "7")
+    assert not {"PYTHONPATH", "LD_PRELOAD"} & seen.keys()

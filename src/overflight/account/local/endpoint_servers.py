@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import os
 import shutil
 import signal
@@ -29,9 +30,12 @@ from overflight.files import require_disk
 if TYPE_CHECKING:
     from overflight.account.local.objects import ObjectStore
 
+logger = logging.getLogger(__name__)
+
 HOST = "127.0.0.1"
 PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
 LOG_LINES = 5
+SERVER_VARIABLES = "OVERFLIGHT_SERVE_"  # how the server's own settings begin
 _PING_TIMEOUT_S = 2.0
 
 
@@ -144,11 +148,17 @@ def choose_port(requested: int | None) -> int:
 def start_server(folder: Path, *, port: int, environment: Mapping[str, str], log: Path) -> ProcessMark:
     """Start ``overflight-serve`` in its own session; it goes on when this process ends.
 
+    Only the server's settings are taken from ``environment``. A container on AWS gets all of it, but there the image is
+    what it says; here ``PYTHONPATH`` alone would run the code of whoever wrote a package, in the name of the server.
+
     Raises:
         StartRefused: the program cannot be started.
     """
     program = Path(sys.executable).with_name("overflight-serve")
-    given = {**environment, PORT_VARIABLE: str(port), "OVERFLIGHT_BIND_HOST": HOST}
+    settings = {name: value for name, value in environment.items() if name.startswith(SERVER_VARIABLES)}
+    if left_out := sorted(environment.keys() - settings.keys() - {PORT_VARIABLE}):
+        logger.warning("the server in %s does not get the variables %s", folder, ", ".join(left_out))
+    given = {**settings, PORT_VARIABLE: str(port), "OVERFLIGHT_BIND_HOST": HOST}
     log.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
