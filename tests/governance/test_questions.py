@@ -240,7 +240,7 @@ DECIDED = "Model Approval Decision"
     ("number", "who", "kind", "given", "words"),
     [
         pytest.param(
-            5, "approver", "ada", DECIDED, {}, "entry 5 by assumed-role/overflight-approver/ada", id="another"
+            5, ("approver", "ada"), DECIDED, {}, "entry 5 by assumed-role/overflight-approver/ada", id="another"
         ),
         pytest.param(
             5, ("deploy", "eve"), DECIDED, {}, "entry 5 by assumed-role/overflight-deploy/eve", id="other role"
