@@ -21,6 +21,7 @@ from pipeline_tools import (
 )
 
 from overflight.account.local.engine import Engine, StepFault
+from overflight.account.local.executions import job_name
 from overflight.account.local.job_records import PROCESSING, change_job
 from overflight.account.local.job_runner import JobRunner
 from overflight.account.local.processes import ProcessMark, mark_of
@@ -112,7 +113,8 @@ def test_a_killed_worker_is_an_internal_error_and_can_be_tried_again(pipelines, 
     listed = pipelines.listed(arn)
     assert "killed by SIGKILL" in listed["Never"]["FailureReason"]
     assert listed["Again"]["AttemptCount"] == 2
-    assert listed["Again"]["Metadata"]["ProcessingJob"]["Arn"].endswith("-2")
+    second = job_name(arn.rsplit("/", 1)[1], "Again", 2)
+    assert listed["Again"]["Metadata"]["ProcessingJob"]["Arn"].endswith(f"/{second}")
 
 
 def test_a_failing_program_is_not_tried_again(pipelines):

@@ -220,7 +220,7 @@ def test_training_packs_the_model_the_same_way_every_time(pipelines):
     told = pipelines.client.describe_training_job(TrainingJobName=job)
     assert told["RoleArn"] == ROLE
     assert [(one["MetricName"], one["Value"]) for one in told["FinalMetricDataList"]] == [("map50", 0.5)]
-    assert job.startswith("tar-Train-")
+    assert job.startswith(f"pipelines-{first.rsplit('/', 1)[1]}-Train-")
 
 
 def test_state_changes_are_published_as_events(pipelines):
