@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from overflight.account.local import tables
 from overflight.account.session import local_account
-from overflight.errors import UsageError
+from overflight.errors import JobError, UsageError
 from overflight.governance.containers import container_digest
 from overflight.jobs import deploy as job
 from overflight.jobs.contract import JobFolders
@@ -165,6 +165,10 @@ def forged(desk):
 def swapped(desk):
     """The approver alone puts another container behind the approval, and its digest into the record."""
     desk.approve()
+    swap(desk)
+
+
+def swap(desk):
     client = desk.acting("approver", "ben").client("sagemaker")
     facts = client.describe_model_package(ModelPackageName=desk.toy.arn)
     specification = facts["InferenceSpecification"]
@@ -221,6 +225,18 @@ def test_what_must_not_be_deployed(desk, attack, words):
     assert not decision["passed"]
     assert words in decision["reason"]
     assert [event["passed"] for event in desk.events()] == [False]
+
+
+def test_a_container_that_is_swapped_between_look_and_deed_is_not_served(desk, monkeypatch):
+    desk.approve()
+    create = job.create_config
+    before = len(desk.acting("auditor", "otto").client("sagemaker").list_models()["Models"])
+    monkeypatch.setattr(job, "create_config", lambda *given, **named: (swap(desk), create(*given, **named))[1])
+    with pytest.raises(JobError, match="container was changed while it was being deployed"):
+        desk.deploy()
+    assert desk.made == []
+    listed = desk.acting("auditor", "otto").client("sagemaker").list_models()["Models"]
+    assert len(listed) == before
 
 
 def test_the_deployer_is_not_the_approver(desk):

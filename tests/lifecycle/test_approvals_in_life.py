@@ -10,6 +10,7 @@ from overflight.account.local.executions import EXECUTION, change_execution
 from overflight.account.session import local_account
 from overflight.errors import NotFoundError, RefusedError, UsageError
 from overflight.governance.containers import container_digest
+from overflight.governance.evidence import gather
 from overflight.lifecycle.approvals import approval_of, approve, four_eyes, reject, revoke
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.models import describe_package, find_package
@@ -206,6 +207,18 @@ def test_a_run_answers_only_for_what_came_out_of_its_jobs(anna, ben, tmp_path):
     run = toy.execution_arn.rsplit("/", 1)[1]
     assert f"the artefact is no output of the run {run}" in refusal.value.what
     assert f"the metrics file is no output of the run {run}" in refusal.value.what
+
+
+def test_metrics_in_a_folder_inside_of_the_runs_output_are_another_jobs(anna, ben, tmp_path):
+    honest = register_toy(anna, tmp_path / "honest")
+    inside = f"s3://{honest.account.bucket}/{honest.metrics_key.rpartition('/')[0]}/v2"
+    facts = ben.client("sagemaker").describe_model_package(ModelPackageName=honest.arn)
+    honest.put(honest.metrics_key.replace("/evaluation.json", "/v2/evaluation.json"), b'{"metrics": {}}')
+    metrics = {
+        "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": f"{inside}/evaluation.json"}}
+    }
+    evidence = gather(ben.client("sagemaker"), ben.client("s3"), facts | {"ModelMetrics": metrics})
+    assert any("the metrics file is no output of the run" in one for one in evidence.unexplained)
 
 
 @pytest.mark.parametrize(

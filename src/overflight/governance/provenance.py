@@ -78,11 +78,14 @@ class _Steps:
         return None
 
     def wrote(self, uri: str) -> Mapping[str, Any] | None:
-        """The Processing step with this file among its outputs."""
+        """The Processing step that left this file at the top of one of its outputs.
+
+        Not below: another job may have written into a folder inside of it.
+        """
         for step in self.found:
             outputs = (self._job(step, "ProcessingJob").get("ProcessingOutputConfig") or {}).get("Outputs") or ()
             folders = [str((one.get("S3Output") or {}).get("S3Uri") or "").rstrip("/") for one in outputs]
-            if any(folder and uri.startswith(f"{folder}/") for folder in folders):
+            if uri.rpartition("/")[0] in filter(None, folders):
                 return step
         return None
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from overflight.account.aws_errors import in_our_words
 from overflight.account.clock import utc_now
 from overflight.account.session import open_job_session
-from overflight.errors import NotFoundError, UsageError
+from overflight.errors import JobError, NotFoundError, UsageError
 from overflight.files import write_json
 from overflight.governance.approvals import (
     EVENT_SOURCE,
@@ -34,10 +34,11 @@ from overflight.governance.approvals import (
     record_of,
     why_not_valid,
 )
+from overflight.governance.containers import container_digest
 from overflight.governance.evidence import gather, parties_of, starter_of
 from overflight.jobs.contract import JobFolders
 from overflight.jobs.environ import settings_from
-from overflight.jobs.serving_calls import create_config, remove, serve, wait_in_service
+from overflight.jobs.serving_calls import create_config, remove, serve, take_back, wait_in_service
 from overflight.settings import PREFIX
 
 OUTPUT = "deployment"
@@ -123,7 +124,7 @@ def run(folders: JobFolders, environ: Mapping[str, str]) -> str:
         _write(output, settings, verdict, deployer=deployer, message=message)
         log.error("refused: %s", message)
         return f"refused: {message}"
-    config = _make(sagemaker, settings, deployer=deployer, model_sha256=verdict.evidence.model_sha256)
+    config = _make(sagemaker, settings, deployer=deployer, evidence=verdict.evidence)
     message = f"endpoint {settings.endpoint_name} serves {settings.package_arn} as {config}"
     _write(output, settings, verdict, deployer=deployer, message=message)
     return message
@@ -163,9 +164,13 @@ def judge(sagemaker: Any, s3: Any, settings: DeploySettings, *, deployer: str) -
     return Verdict(tuple(reasons), evidence, parties, record.event)
 
 
-def _make(sagemaker: Any, settings: DeploySettings, *, deployer: str, model_sha256: str) -> str:
-    """Model, configuration and endpoint; the server itself refuses any other model than the one just checked."""
-    environment = {"OVERFLIGHT_SERVE_MODEL_SHA256": model_sha256}
+def _make(sagemaker: Any, settings: DeploySettings, *, deployer: str, evidence: Evidence) -> str:
+    """Model, configuration and endpoint; the server itself refuses any other model than the one just checked.
+
+    Raises:
+        JobError: the package was changed meanwhile, or the endpoint did not come up.
+    """
+    environment = {"OVERFLIGHT_SERVE_MODEL_SHA256": evidence.model_sha256}
     if settings.port:
         environment["SAGEMAKER_BIND_TO_PORT"] = str(settings.port)
     values = {"env": settings.target, "project": PREFIX, "owner": person_of(deployer).user}
@@ -180,6 +185,14 @@ def _make(sagemaker: Any, settings: DeploySettings, *, deployer: str, model_sha2
         tags=tags,
         now=utc_now(),
     )
+    now = container_digest(sagemaker.describe_model_package(ModelPackageName=settings.package_arn))
+    if now != evidence.container_sha256:
+        take_back(sagemaker, config)
+        raise JobError(
+            "its container was changed while it was being deployed",
+            where=settings.package_arn,
+            cure="See: overflight models show",
+        )
     serve(sagemaker, endpoint=settings.endpoint_name, config=config, tags=tags)
     log.info("waiting for %s", settings.endpoint_name)
     wait_in_service(sagemaker, endpoint=settings.endpoint_name, config=config)

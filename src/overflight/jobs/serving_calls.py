@@ -86,8 +86,13 @@ def remove(sagemaker: Any, endpoint: str, *, wait: Callable[[float], None] = tim
     pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
     for config in [item["EndpointConfigName"] for page in pages for item in page["EndpointConfigs"]]:
         if re.fullmatch(re.escape(prefix) + r"\d{20}", config) and config not in in_use:
-            sagemaker.delete_endpoint_config(EndpointConfigName=config)
-            sagemaker.delete_model(ModelName=config)
+            take_back(sagemaker, config)
+
+
+def take_back(sagemaker: Any, config: str) -> None:
+    """Delete a configuration that :func:`create_config` made and nothing serves, with its model."""
+    sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    sagemaker.delete_model(ModelName=config)
 
 
 def exists(sagemaker: Any, endpoint: str) -> bool:
