@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from overflight.iam.evaluate import evaluate
 from overflight.iam.patterns import arn_account, role_arn_of
 from overflight.iam.reading import TemplateReader
 from overflight.iam.roles import USER_TAG, Role, principal_keys, session_arn, trusts_service
+from overflight.iam.shapes import check_resources
 
 if TYPE_CHECKING:
     from overflight.infra.templates import Resolved
@@ -125,6 +126,12 @@ class Access:
         whole = ":".join((*parts[:5], parts[5].partition("/")[0])) if parts[2] == "s3" else resource
         return self.resource_policies.get(whole)
 
+    def policies(self) -> Iterator[Policy]:
+        """Every policy of the account: of roles, their boundaries and trust, of resources, of the organisation."""
+        for role in self.roles.values():
+            yield from (*role.policies, *([role.boundary] if role.boundary else []), role.trust)
+        yield from (*self.resource_policies.values(), *self.organisation)
+
     def role_of(self, arn: str) -> Role | None:
         """The role behind a role ARN or session ARN; None where it is none of ours."""
         wanted = role_arn_of(arn)
@@ -162,8 +169,10 @@ def read_access(
         partition: First part of ARNs.
 
     Raises:
-        InputError: a role names a policy that the template does not have.
+        InputError: a resource has not the shape of its type, two have one name, or a role names a policy that the
+            template does not have.
     """
+    check_resources(resources, prefix=prefix)
     reader = TemplateReader(resources, f"arn:{partition}", account_id, region, arns)
     managed = reader.managed()
     roles = {
@@ -219,9 +228,12 @@ def access_of(resolved: Resolved, *, organisation: tuple[Policy, ...] = ()) -> A
     """Roles and policies of a resolved identity template, ours or a changed copy of it.
 
     Raises:
-        InputError: a role names a policy that the template does not have.
+        InputError: as for :func:`read_access`.
     """
     from overflight.infra.references import reference
+
+    prefix = str(resolved.parameters.get("Prefix", "overflight"))
+    check_resources(resolved.resources, prefix=prefix)
 
     def arn(logical_id: str, kind: str, properties: Mapping[str, Any]) -> str:
         return reference(
@@ -234,7 +246,7 @@ def access_of(resolved: Resolved, *, organisation: tuple[Policy, ...] = ()) -> A
         resolved.resources,
         account_id=resolved.stack.account_id,
         region=resolved.stack.region,
-        prefix=str(resolved.parameters.get("Prefix", "overflight")),
+        prefix=prefix,
         environment=str(resolved.parameters.get("Environment", "dev")),
         bucket=buckets.get("DataBucket", ""),
         audit_bucket=buckets.get("AuditBucket", ""),

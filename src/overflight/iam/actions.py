@@ -156,9 +156,9 @@ def supplied(action: str, resource: str) -> Supply | None:
 @cache
 def _service(service: str) -> Mapping[str, Action]:
     """Actions of a service by their name in lower case."""
-    path = files("overflight.iam").joinpath("services", f"{service}.json")
-    if not re.fullmatch(r"[a-z0-9-]+", service) or not path.is_file():
+    if service not in services():
         return MappingProxyType({})
+    path = files("overflight.iam").joinpath("services", f"{service}.json")
     table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     keys, resources = table["keys"], table["resources"]
 

@@ -23,8 +23,9 @@ from overflight.iam.lint_sets import (
     size,
 )
 from overflight.iam.lint_statements import RULES
-from overflight.iam.roles import Role
-from overflight.infra.templates import Resolved, load, read_template, template_names, template_text
+from overflight.iam.roles import Role, missing_roles
+from overflight.iam.shapes import resource_problems
+from overflight.infra.templates import Resolved
 
 _WORKING_DAY_S = 8 * 3600
 
@@ -85,25 +86,26 @@ def lint_resources(resources: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
 
 
 def lint_template(resolved: Resolved) -> list[Finding]:
-    """Everything that is wrong with the identities of one resolved template (parameters Prefix and Environment)."""
-    return [*lint_access(access_of(resolved)), *lint_resources(resolved.resources)]
+    """Everything that is wrong with the identities of one resolved template (parameters Prefix and Environment).
 
-
-def lint_templates(*, account_id: str, region: str) -> dict[str, list[Finding]]:
-    """Findings of every template of the package in every environment that it allows, by ``<template> (<environment>)``.
-
-    Args:
-        account_id: 12 digits.
-        region: Region to resolve for.
+    Where a resource has not the shape of its type, or two have one name, only that is told: the rest cannot be read.
     """
-    found = {}
-    for name in template_names():
-        declared = read_template(template_text(name)).get("Parameters", {}).get("Environment", {})
-        for environment in declared.get("AllowedValues", [None]):
-            parameters = {} if environment is None else {"Environment": str(environment)}
-            resolved = load(name, parameters=parameters, account_id=account_id, region=region)
-            found[f"{name} ({environment})" if environment else name] = lint_template(resolved)
-    return found
+    prefix = str(resolved.parameters.get("Prefix", "overflight"))
+    problems = resource_problems(resolved.resources, prefix=prefix)
+    if problems:
+        cure = "Write it as the template reference of its type says"
+        return [
+            Finding("unreadable", one.logical_id, "", one.path, f"{one.path or 'it'} {one.what}", cure)
+            for one in problems
+        ]
+    access = access_of(resolved)
+    return [*_missing(access, resolved.name), *lint_access(access), *lint_resources(resolved.resources)]
+
+
+def _missing(access: Access, template: str) -> Iterator[Finding]:
+    for key in missing_roles(access.roles):
+        what = f"no role has the tag overflight:role={key}, and Overflight cannot work without it"
+        yield Finding("role-missing", template, "", "Resources", what, "Put the role back")
 
 
 def _own(role: Role, policy: str, access: Access) -> str:
@@ -139,8 +141,8 @@ def _role(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Finding]:
     if not shortest <= duration <= longest:
         what = f"a session of {duration} s is outside {shortest} to {longest} s"
         yield found("session-duration", "MaxSessionDuration", what, "Give a number in that range")
-    trust = properties["AssumeRolePolicyDocument"]["Statement"]
-    if duration > _WORKING_DAY_S and any("AWS" in one.get("Principal", {}) for one in trust):
+    trust = view(properties["AssumeRolePolicyDocument"], name=logical_id, kind="trust").statements
+    if duration > _WORKING_DAY_S and any("AWS" in one.principals for one in trust):
         what = f"people stay signed in for {duration} s"
         yield replace(
             found("session-duration", "MaxSessionDuration", what, f"Give {_WORKING_DAY_S} or less"), severity="warning"

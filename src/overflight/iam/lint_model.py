@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from overflight.iam.actions import expand
 from overflight.iam.conditions import texts
+from overflight.iam.shapes import statement_problems
 
 Severity = Literal["error", "warning"]
 Kind = Literal["identity", "boundary", "session", "organisation", "resource", "trust"]
@@ -148,12 +149,14 @@ class PolicyView:
         kind: What it is attached to.
         document: As written.
         statements: In order.
+        shapes: What stands in the place of a statement and is none: path and sentence.
     """
 
     name: str
     kind: Kind
     document: Mapping[str, Any]
     statements: tuple[Statement, ...]
+    shapes: tuple[tuple[str, str], ...] = ()
 
 
 Reported = Iterator[tuple[str, str]]
@@ -182,10 +185,11 @@ class StatementRule:
 def view(document: Mapping[str, Any], *, name: str, kind: Kind) -> PolicyView:
     """The policy ready for the rules."""
     listed = document.get("Statement", ())
-    listed = [listed] if isinstance(listed, Mapping) else listed
-    listed = listed if isinstance(listed, list | tuple) else ()
+    listed = listed if isinstance(listed, list | tuple) else [listed]
     statements = tuple(_statement(one, n) for n, one in enumerate(listed) if isinstance(one, Mapping))
-    return PolicyView(name, kind, document, statements)
+    odd = [(n, one) for n, one in enumerate(listed) if not isinstance(one, Mapping)]
+    shapes = tuple(found for n, one in odd for found in statement_problems(one, f"Statement/{n}"))
+    return PolicyView(name, kind, document, statements, shapes)
 
 
 def variables(text: str) -> list[str]:
@@ -204,13 +208,21 @@ def may_meet(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _meet(one: str, other: str) -> bool:
-    if not one or not other:
-        return not (one + other).strip("*")
-    if one[0] == "*":
-        return _meet(one[1:], other) or _meet(one, other[1:])
-    if other[0] == "*":
-        return _meet(other, one)
-    return (one[0] == other[0] or "?" in {one[0], other[0]}) and _meet(one[1:], other[1:])
+    # Without recursion: a name may be longer than Python's stack is deep.
+    todo, seen = [(0, 0)], set()
+    while todo:
+        here = i, j = todo.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        if i == len(one) or j == len(other):
+            if not (one[i:] + other[j:]).strip("*"):
+                return True
+        elif "*" in {one[i], other[j]}:
+            todo += [(i + 1, j), (i, j + 1)] if one[i] == "*" else [(i, j + 1), (i + 1, j)]
+        elif one[i] == other[j] or "?" in {one[i], other[j]}:
+            todo.append((i + 1, j + 1))
+    return False
 
 
 def _statement(statement: Mapping[str, Any], index: int) -> Statement:
@@ -236,27 +248,12 @@ def _statement(statement: Mapping[str, Any], index: int) -> Statement:
             for operator, keys in _pairs(statement.get("Condition", {}))
             for key, values in _pairs(keys)
         ),
-        shapes=tuple(_wrong_shapes(statement)),
+        shapes=tuple(statement_problems(statement)),
     )
 
 
 def _pairs(value: Any) -> list[tuple[str, Any]]:
     return [(str(key), item) for key, item in value.items()] if isinstance(value, Mapping) else []
-
-
-def _wrong_shapes(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for element in ("Action", "NotAction", "Resource", "NotResource"):
-        given = statement.get(element, "")
-        if not isinstance(given, str) and not (
-            isinstance(given, list | tuple) and all(isinstance(x, str) for x in given)
-        ):
-            yield element, f"{element} is neither text nor a list of text"
-    for element in ("Principal", "NotPrincipal"):
-        if statement.get(element, "*") != "*" and not isinstance(statement[element], Mapping):
-            yield element, f"{element} is neither * nor a mapping"
-    condition = statement.get("Condition", {})
-    if not isinstance(condition, Mapping) or not all(isinstance(keys, Mapping) for keys in condition.values()):
-        yield "Condition", "the condition is not operator, key, values"
 
 
 def _test(operator: str, key: str, values: tuple[str, ...]) -> Test:

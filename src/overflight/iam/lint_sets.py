@@ -84,7 +84,9 @@ def lint_document(policy: PolicyView) -> Iterator[Finding]:
 
     if policy.document.get("Version") != "2012-10-17":
         yield found("version", "Version", "without version 2012-10-17 policy variables are plain text", "Write it")
-    if not policy.statements:
+    for path, what in policy.shapes:
+        yield found("form", path, f"{path} {what}", "Write it as AWS reads it")
+    if not policy.statements and not policy.shapes:
         yield found("form", "Statement", "the policy has no statement", "Write one")
     sids = [one.sid for one in policy.statements if one.sid]
     for twice in sorted({sid for sid in sids if sids.count(sid) > 1}):

@@ -47,7 +47,8 @@ def form(one: Statement) -> Reported:
         yield "Effect", f"the effect is {one.effect or 'missing'}"
     if bool(one.actions) == bool(one.not_actions):
         yield "Action", "there must be either Action or NotAction"
-    yield from one.shapes
+    for path, what in one.shapes:
+        yield path, f"{path} {what}"
 
 
 def sid(one: Statement) -> Reported:

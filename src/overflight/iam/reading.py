@@ -13,11 +13,12 @@ from typing import Any
 from overflight.errors import InputError
 from overflight.iam.core import Policy
 from overflight.iam.roles import Role
+from overflight.iam.shapes import key_of
 
 
 @dataclass(frozen=True)
 class TemplateReader:
-    """Roles and resource policies in the resources of a resolved template.
+    """Roles and resource policies in the resources of a resolved template; their shapes have been checked.
 
     Attributes:
         resources: By logical id.
@@ -49,7 +50,7 @@ class TemplateReader:
         boundary = properties.get("PermissionsBoundary")
         where = f"role {name}"
         return Role(
-            key=tags.get("overflight:role", name.removeprefix(f"{prefix}-")),
+            key=key_of(properties, name, prefix),
             name=name,
             arn=arn,
             kind=tags.get("overflight:kind", ""),

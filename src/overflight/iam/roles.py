@@ -5,7 +5,7 @@ Knows no account and no template.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,6 +14,12 @@ from overflight.iam.evaluate import evaluate
 
 USER_TAG = "overflight-user"
 """Session tag with the person's name; locally the name of the session stands for it."""
+
+PERSONAS = ("data-scientist", "ml-engineer", "approver", "auditor", "admin")
+"""Keys of the roles that people take."""
+
+JOB_ROLES = ("prepare", "train", "evaluate", "register", "experiment", "deploy", "serve", "watch")
+"""Keys of the roles that services take; the product names them when it creates a job, a pipeline or an endpoint."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Role:
     boundary: Policy | None
     trust: Policy
     tags: Mapping[str, str]
+
+
+def missing_roles(keys: Collection[str]) -> list[str]:
+    """Keys of the roles that Overflight works with and that are not among ``keys``."""
+    return [key for key in (*PERSONAS, *JOB_ROLES) if key not in keys]
 
 
 def session_arn(role: Role, session: str) -> str:

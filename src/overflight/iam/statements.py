@@ -15,6 +15,7 @@ from overflight.errors import InputError
 from overflight.iam.conditions import Condition, compile_conditions, texts
 from overflight.iam.core import Policy
 from overflight.iam.patterns import Lookup, Template, action_pattern, arn_account, resource_template, role_arn_of
+from overflight.iam.shapes import document_problems
 
 Reach = Literal["", "account", "role", "exact", "service"]
 """How a Principal element names the caller: not at all, by account, by role or ``*``, by its very ARN, as a service."""
@@ -149,9 +150,9 @@ def compiled(policy: Policy) -> Compiled:
         InputError: it is not a policy document that AWS would accept.
     """
     document = policy.document
-    statements = document.get("Statement")
-    if not isinstance(statements, (Mapping, list, tuple)):
-        raise InputError("the policy has no Statement", where=policy.name)
+    for path, what in document_problems(document):
+        raise InputError(what, where=f"{policy.name}, {path}" if path else policy.name)
+    statements = document["Statement"]
     listed = [statements] if isinstance(statements, Mapping) else statements
     variables = str(document.get("Version", "2008-10-17")) == "2012-10-17"
     made = tuple(

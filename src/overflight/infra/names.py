@@ -18,6 +18,39 @@ _PSEUDO = {"AWS::AccountId", "AWS::NoValue", "AWS::NotificationARNs", "AWS::Part
 _PSEUDO |= {"AWS::Region", "AWS::StackId", "AWS::StackName", "AWS::URLSuffix"}
 
 
+def check_sections(template: Mapping[str, Any], *, where: str) -> None:
+    """Refuse sections, and entries of sections, that are no mappings, and attributes of resources that are no text.
+
+    Args:
+        template: Long forms only.
+        where: Name of the template, for messages.
+
+    Raises:
+        UsageError: with the place.
+    """
+    for section in ("Parameters", "Mappings", "Conditions", "Resources", "Outputs"):
+        entries = template.get(section, {})
+        if not isinstance(entries, Mapping):
+            raise _error(where, (section,), "this section is not a mapping", "Write its names and what each is")
+        for key, entry in entries.items():
+            if not isinstance(entry, Mapping):
+                raise _error(where, (section, key), "this is not a mapping", "Write it as CloudFormation reads it")
+    for key, resource in template["Resources"].items():
+        _check_attributes(resource, ("Resources", key), where)
+    for key, output in template.get("Outputs", {}).items():
+        _check_attributes(output, ("Outputs", key), where)
+
+
+def _check_attributes(entry: Mapping[str, Any], path: Path, where: str) -> None:
+    if not isinstance(entry.get("Properties", {}), Mapping):
+        raise _error(where, (*path, "Properties"), "this is not a mapping", "Write names and values")
+    for attribute in ("Condition", "DependsOn"):
+        names = entry.get(attribute, [])
+        for name in names if isinstance(names, list) and attribute == "DependsOn" else [names]:
+            if name != [] and not isinstance(name, str):
+                raise _error(where, (*path, attribute), "this is not a name", "Name what the template declares")
+
+
 def check_names(template: Mapping[str, Any], *, where: str) -> None:
     """Refuse a reference to a parameter, resource or condition that the template does not declare.
 
@@ -79,6 +112,7 @@ def _named(function: str, argument: Any, path: Path) -> Iterator[tuple[Path, str
         return
     if function == "Fn::Sub":
         own = argument[1] if isinstance(argument, list) and len(argument) > 1 else {}
+        own = own if isinstance(own, Mapping) else {}
         for name in PLACEHOLDER.findall(head):
             if not name.startswith("!") and name not in own:
                 yield path, "resource" if "." in name else "value", name.partition(".")[0] if "." in name else name

@@ -49,7 +49,7 @@ def _value(
         raise UsageError("no value is given and it has no default", where=where, cure="Give a value")
     value = given.get(name, rules.get("Default"))
     if _LISTS.fullmatch(kind):
-        parts = str(value).split(",") if isinstance(value, str | int | float) else [str(part) for part in value or ()]
+        parts = str(value).split(",") if isinstance(value, str | int | float) else _listed(value, rules, where)
         items = [part.strip() for part in parts] if parts != [""] else []
         for item in items:
             _check(item, rules, "Number" if kind == "List<Number>" else "String", where)
@@ -60,16 +60,25 @@ def _value(
     return str(value)
 
 
+def _listed(value: Any, rules: Mapping[str, Any], where: str) -> list[str]:
+    if not isinstance(value, list | tuple):
+        _refuse(f"{value!r} is not a list", rules, where, "Give a list, or text with commas")
+    return [str(part) for part in value]
+
+
 def _check(value: str, rules: Mapping[str, Any], kind: str, where: str) -> None:
-    allowed = [str(item) for item in rules.get("AllowedValues", ())]
+    listed = rules.get("AllowedValues", [])
+    if not isinstance(listed, list):
+        raise UsageError("AllowedValues is not a list", where=where, cure="Write a list")
+    allowed = [str(item) for item in listed]
     if allowed and value not in allowed:
         _refuse(f"{value!r} is not allowed", rules, where, f"Allowed: {', '.join(allowed)}")
     pattern = rules.get("AllowedPattern")
-    if pattern is not None and not re.fullmatch(str(pattern), value):
+    if pattern is not None and not _pattern(str(pattern), where).fullmatch(value):
         _refuse(f"{value!r} does not match the pattern {pattern}", rules, where, "Give a value that matches")
     if kind == "Number":
         _check_number(value, rules, where)
-    elif not int(rules.get("MinLength", 0)) <= len(value) <= int(rules.get("MaxLength", len(value))):
+    elif not _bound(rules, "MinLength", 0, where) <= len(value) <= _bound(rules, "MaxLength", len(value), where):
         low, high = rules.get("MinLength", 0), rules.get("MaxLength", "any number of")
         _refuse(f"{value!r} has {len(value)} characters", rules, where, f"Give {low} to {high} characters")
 
@@ -79,9 +88,23 @@ def _check_number(value: str, rules: Mapping[str, Any], where: str) -> None:
         number = float(value)
     except ValueError:
         _refuse(f"{value!r} is not a number", rules, where, "Give a number")
-    if not float(rules.get("MinValue", number)) <= number <= float(rules.get("MaxValue", number)):
+    if not _bound(rules, "MinValue", number, where) <= number <= _bound(rules, "MaxValue", number, where):
         low, high = rules.get("MinValue", "any"), rules.get("MaxValue", "any")
         _refuse(f"{value} is outside {low} to {high}", rules, where, "Give a number in that range")
+
+
+def _pattern(text: str, where: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise UsageError(f"AllowedPattern is no regular expression: {error}", where=where, cure="Correct it") from error
+
+
+def _bound(rules: Mapping[str, Any], name: str, default: float, where: str) -> float:
+    try:
+        return float(rules.get(name, default))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is not a number", where=where, cure="Give a number") from error
 
 
 def _refuse(what: str, rules: Mapping[str, Any], where: str, cure: str) -> NoReturn:

@@ -45,6 +45,9 @@ SHORT_TAGS = {
 }
 _CORE = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")  # not .inf and .nan, which JSON has not
+_DEEPEST = 100
+_LONGEST_NUMBER = 100
 _TRUE = {"yes", "true", "on"}
 
 
@@ -58,19 +61,38 @@ def read_template(text: str, *, where: str = "template") -> dict[str, Any]:
     Raises:
         UsageError: the text is no template that CloudFormation would read; says line and column.
     """
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
+        _check_depth(text, where)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         raise UsageError(
             f"this is not YAML: {' '.join(str(error).split())}", where=where, cure="Correct the text"
         ) from error
-    finally:
-        loader.dispose()
     if not isinstance(node, yaml.MappingNode) or node.tag != _CORE + "map":
         raise UsageError("a template is a mapping of sections", where=where, cure="Begin with Resources:")
     document: dict[str, Any] = _Reading(where).value(node)
     return document
+
+
+def _check_depth(text: str, where: str) -> None:
+    """Refuse what is nested deeper than any template: building it would break the stack of Python, or of libyaml."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            mark = event.start_mark
+            raise UsageError(
+                f"lists and mappings are nested deeper than {_DEEPEST}",
+                where=f"{where}, line {mark.line + 1}" if mark else where,
+                cure="Write it flatter",
+            )
 
 
 class _Reading:
@@ -126,9 +148,9 @@ class _Reading:
             return str(text)
         if kind == "bool":
             return text.lower() in _TRUE
-        if kind == "int" and _DECIMAL.fullmatch(text):
+        if kind == "int" and _DECIMAL.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
             return int(text)
-        if kind == "float" and ":" not in text and "_" not in text:
+        if kind == "float" and _FLOAT.fullmatch(text):
             return float(text)
         if kind == "null":
             raise self.error(

@@ -50,11 +50,6 @@ def _types() -> Mapping[str, Any]:
     return types
 
 
-def known_types() -> tuple[str, ...]:
-    """Resource types whose ``Ref`` and attributes are known."""
-    return tuple(_types())
-
-
 def arn_attribute(kind: str) -> str | None:
     """Attribute of a resource type that gives its ARN; None where it has none or is not known."""
     attributes = _types().get(kind, {}).get("attributes", {})
@@ -115,8 +110,8 @@ class _Parts(dict[str, str]):
             case "path":
                 return str(self.read("Path") or "/")
             case "bus_bar" | "bus_slash":
-                bus = self.read("EventBusName")
-                return "" if bus in {None, "default"} else f"{str(bus).rpartition('/')[2]}{'|/'[key == 'bus_slash']}"
+                bus = str(self.read("EventBusName") or "default")
+                return "" if bus == "default" else f"{bus.rpartition('/')[2]}{'|/'[key == 'bus_slash']}"
             case "uuid" | "hex12" | "hex17" | "upper17":
                 return self.chosen_by_aws()[key]
             case _:

@@ -115,11 +115,15 @@ class Resolver:
                 found[key] = reference(self.stack, key, resource["Type"], attribute, read, where=key)
         return found
 
-    def condition(self, name: str) -> bool:
+    def condition(self, name: object) -> bool:
         """Whether the condition called ``name`` holds."""
+        if not isinstance(name, str):
+            raise self._error(("Conditions",), "a condition is asked for by something else than a name", "Name it")
         if name in self.conditions:
             return self.conditions[name]
         with_self = ("Conditions", str(name))
+        if name not in self.template.get("Conditions", {}):
+            raise self._error(with_self, "there is no such condition", "Declare it or correct the name")
         if with_self in self.open:
             raise self._error(with_self, "the condition refers to itself", "Break the circle")
         self.open.append(with_self)

@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import Any
 
 from overflight.errors import NotFoundError, UsageError
-from overflight.infra.names import check_names
+from overflight.infra.names import check_names, check_sections
 from overflight.infra.parameters import check_parameters
 from overflight.infra.reading import read_template
 from overflight.infra.references import Stack
@@ -138,6 +138,7 @@ def _resolve(
         raise UsageError(f"the section {unknown[0]} is not supported", where=name, cure="Write it without this section")
     if not template.get("Resources"):
         raise UsageError("there are no resources", where=name, cure="Add Resources:")
+    check_sections(template, where=name)
     values = check_parameters(template.get("Parameters", {}), parameters, where=name)
     check_names(template, where=name)
     resolver = Resolver(template, name, values, stack)
