@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overflight.account.local import trail, verification
+from overflight.account.local import chain, trail
 from overflight.account.local.checkpoint_keys import FileSigner, KmsSigner, PublicKey, read_public, write_public
 from overflight.account.local.checkpoints import Checkpointer, Ledger, parse
 from overflight.account.local.store import Store
@@ -637,9 +637,9 @@ def test_killed_between_commit_and_checkpoint(store, ledger):
     read_only=st.booleans(),
 )
 def test_the_quick_text_of_a_row_is_the_canonical_one(texts, sequence, read_only):
-    names = [name for name in verification.COLUMNS if name not in {"sequence", "read_only", "hash", "prev_hash"}]
+    names = [name for name in chain.COLUMNS if name not in {"sequence", "read_only", "hash", "prev_hash"}]
     row = {**dict(zip(names, texts, strict=True)), "sequence": sequence, "read_only": read_only, "prev_hash": "0" * 64}
-    quick = verification.row_text(tuple({**row, "hash": ""}[name] for name in verification.COLUMNS))
+    quick = chain.row_text(tuple({**row, "hash": ""}[name] for name in chain.COLUMNS))
     assert trail.sha256_bytes(quick.encode()) == trail.seal(row)
 
 

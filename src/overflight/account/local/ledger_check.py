@@ -15,8 +15,8 @@ from overflight.files import sha256_bytes
 
 _FORGED = "it was edited or forged: what it says was not signed with this key"
 _STUCK = (
-    f"{_FORGED}. It is the last line: no checkpoint is written any more, and approval decisions are not covered. Move the "
-    'folder away, keep it, and begin anew: overflight trail checkpoint --begin "REASON"'
+    f"{_FORGED}. It is the last line: no checkpoint is written any more, and approval decisions are not covered. "
+    'Move the folder away, keep it, and begin anew: overflight trail checkpoint --begin "REASON"'
 )
 _REMOVED = "checkpoints were removed, added or put in another order"
 

@@ -117,33 +117,46 @@ def entries(
     found = found if before is None else found.where(table.c.sequence < before)
     found = found if since is None else found.where(table.c.time >= time_text(since))
     found = found if until is None else found.where(table.c.time <= time_text(until))
-    return [_entry(row) for row in transaction.connection.execute(found)]
+    try:
+        return [_entry(row) for row in transaction.connection.execute(found)]
+    except sa.exc.OperationalError as error:
+        if "decode" not in str(error.orig):
+            raise
+        raise _edited("an entry") from error
 
 
 def _entry(row: Any) -> Entry:
     """By place, because a question may read every entry there is."""
     sequence, time, caller, service, operation, read_only, request_id, parameters, error, message = row[:10]
     try:
-        return Entry(
-            sequence,
-            datetime.fromisoformat(time),
-            caller,
-            service,
-            operation,
-            read_only,
-            request_id,
-            json.loads(parameters),
-            error,
-            message,
-            row[10],
-            row[11],
-            json.loads(row[12]) if row[12] else {},
-            row[13],
-        )
-    except (TypeError, ValueError) as problem:
-        raise StoreError(
-            f"entry {sequence} of the trail cannot be read any more: it was edited", cure="See: overflight trail verify"
-        ) from problem
+        moment, asked, details = datetime.fromisoformat(time), json.loads(parameters), json.loads(row[12] or "{}")
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise _edited(f"entry {sequence}") from problem
+    texts = (caller, service, operation, request_id, error, message, row[10], row[11], row[13])
+    if moment.tzinfo is None or type(asked) is not dict or type(details) is not dict or set(map(type, texts)) != {str}:
+        raise _edited(f"entry {sequence}")
+    return Entry(
+        sequence,
+        moment,
+        caller,
+        service,
+        operation,
+        read_only,
+        request_id,
+        asked,
+        error,
+        message,
+        row[10],
+        row[11],
+        details,
+        row[13],
+    )
+
+
+def _edited(which: str) -> StoreError:
+    return StoreError(
+        f"{which} of the trail cannot be read any more: it was edited", cure="See: overflight trail verify"
+    )
 
 
 def event_id(time: datetime) -> str:

@@ -5,25 +5,30 @@ The first line is a header with the checkpoints and the public keys, then there 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from overflight.account.local import trail
+from overflight.account.local.chain import COLUMNS, Row
 from overflight.account.local.checkpoint_keys import PublicKey, public_from_text
 from overflight.account.local.checkpoints import Ledger
 from overflight.account.local.ledger_check import Finding, LedgerCheck, check_lines
 from overflight.account.local.store import Store, time_text
-from overflight.account.local.verification import COLUMNS, Row, Verification, verify_rows
+from overflight.account.local.trail_lines import JSON_COLUMNS, file_rows
+from overflight.account.local.verification import Verification, verify_rows
 from overflight.account.trail_entry import to_record
 from overflight.errors import InputError
 from overflight.files import atomic_write, canonical_json
 
 SCHEMA = "overflight.trail/1"
-_JSON_COLUMNS = ("parameters", "details")
+_LONGEST_HEADER_BYTES = 32 * 1024 * 1024  # some 70 thousand checkpoints
+_AS_BYTES = "surrogateescape"
 _CURE = "Give a file that `overflight trail export` wrote"
 
 
@@ -35,8 +40,10 @@ def export_lines(store: Store, ledger: Ledger, out: Path, *, account_id: str, ti
         ResourceError: the disk is full; nothing was written.
     """
     points, keys = ledger.lines(), ledger.public_keys()
-    with store.read() as transaction, atomic_write(out) as handle:
+    with store.read() as transaction, atomic_write(out) as handle, contextlib.ExitStack() as stack:
         raw = cast("sqlite3.Connection", transaction.connection.connection.driver_connection)
+        usual, raw.text_factory = raw.text_factory, _as_it_is
+        stack.callback(setattr, raw, "text_factory", usual)
         count, last = raw.execute("SELECT COUNT(*), MAX(sequence) FROM trail").fetchone()
         head = raw.execute("SELECT hash FROM trail ORDER BY sequence DESC LIMIT 1").fetchone()
         header = {
@@ -46,13 +53,13 @@ def export_lines(store: Store, ledger: Ledger, out: Path, *, account_id: str, ti
             "exported_by": by,
             "entries": count,
             "last": last or 0,
-            "hash": head[0] if head else trail.GENESIS,
+            "hash": str(head[0]).encode(errors="replace").decode() if head else trail.GENESIS,
             "keys": [{"id": key.id, "public_key": key.text} for key in keys],
             "checkpoints": points,
         }
-        handle.write(canonical_json(header).encode() + b"\n")
+        handle.write(canonical_json(header).encode(errors="replace") + b"\n")
         for row in raw.execute(f"SELECT {', '.join(COLUMNS)} FROM trail ORDER BY sequence"):  # noqa: S608  # our columns
-            handle.write(_line(row).encode() + b"\n")
+            handle.write(_line(row).encode(errors=_AS_BYTES) + b"\n")
     return int(count)
 
 
@@ -87,28 +94,62 @@ def verify_file(
         InputError: it is no export.
     """
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape") as handle:
-            header = _header(handle.readline(), path)
+        with path.open("rb") as handle:
+            header = _header(handle.readline(_LONGEST_HEADER_BYTES), path)
             keys = public_keys
             if keys is None:
-                keys = [public_from_text(str(key["public_key"]), str(path)) for key in header["keys"]]
-            points = [str(line) for line in header["checkpoints"]]
-            checked = check_lines(points, keys, place=str(path), present=bool(points))
+                keys = [public_from_text(key, str(path)) for key in header.keys]
+            checked = check_lines(header.checkpoints, keys, place=str(path), present=bool(header.checkpoints))
+            _check_account(checked, header)
             if public_keys is None:
                 _warn_own_keys(checked)
             judged = None if chain_only else checked
-            return verify_rows(_file_rows(handle), judged, head=str(header["hash"]), last=int(header["last"]))
+            return verify_rows(file_rows(handle), judged, head=header.hash, last=header.last, entries=header.entries)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path), cure=_CURE) from error
-    except (KeyError, TypeError, ValueError) as error:
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The first line: what people and later lines are held against."""
+
+    account: str
+    entries: int
+    last: int
+    hash: str
+    keys: list[str]
+    checkpoints: list[str]
+
+
+def _header(line: bytes, path: Path) -> _Header:
+    """The first line, its types checked.
+
+    Raises:
+        InputError: it is none of an export.
+    """
+    try:
+        header = json.loads(line.decode())
+        if not isinstance(header, dict) or header.get("schema") != SCHEMA:
+            raise InputError(f"is no export of the schema {SCHEMA}", where=str(path), cure=_CURE)
+        header["keys"] = [key["public_key"] for key in header["keys"]]
+        if type(header["checkpoints"]) is not list:
+            raise TypeError("checkpoints")
+        made = _Header(**{name.name: header[name.name] for name in fields(_Header)})
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError("has no header of an exported trail", where=str(path), cure=_CURE) from error
+    numbers, texts = (made.entries, made.last), [made.account, made.hash, *made.keys, *made.checkpoints]
+    if any(type(one) is not int or abs(one) >= 2**63 for one in numbers) or any(type(one) is not str for one in texts):
+        raise InputError("has no header of an exported trail", where=str(path), cure=_CURE)
+    return made
 
 
-def _header(line: str, path: Path) -> dict[str, Any]:
-    header = json.loads(line)
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        raise InputError(f"is no export of the schema {SCHEMA}", where=str(path), cure=_CURE)
-    return header
+def _check_account(checked: LedgerCheck, header: _Header) -> None:
+    others = sorted({point.account for point in checked.used} - {header.account})
+    if others:
+        problem = f"the header says that the account is {header.account[:20]!a}, checkpoints say {others[0]}"
+        checked.findings.append(
+            Finding(0, problem, "the header was edited, or checkpoints of another account put there")
+        )
 
 
 def _warn_own_keys(checked: LedgerCheck) -> None:
@@ -120,7 +161,7 @@ def _warn_own_keys(checked: LedgerCheck) -> None:
 def _line(row: Row) -> str:
     entry = dict(zip(COLUMNS, row, strict=True))
     entry["read_only"] = bool(row[5]) if row[5] in (0, 1) else row[5]
-    for name in _JSON_COLUMNS:
+    for name in JSON_COLUMNS:
         entry[name] = _opened(entry[name])
     return json.dumps(
         {name: value for name, value in entry.items() if value != "" or name not in trail.LATER},
@@ -136,20 +177,10 @@ def _opened(text: Any) -> Any:
     try:
         value = json.loads(text)
         return value if isinstance(value, dict) and canonical_json(value) == text else text
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return text
 
 
-def _file_rows(lines: Iterator[str]) -> Iterator[Row]:
-    sequence = 0
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            for name in _JSON_COLUMNS:
-                if isinstance(entry.get(name), dict):
-                    entry[name] = canonical_json(entry[name])
-            sequence = int(entry["sequence"])
-            yield tuple(entry.get(name, "") for name in COLUMNS)
-        except (ValueError, TypeError, KeyError, AttributeError):  # no entry any more: its hash cannot fit
-            sequence += 1
-            yield (sequence, *[None] * (len(COLUMNS) - 1))
+def _as_it_is(content: bytes) -> str:
+    """Text of SQLite, also when somebody put something there that is no UTF-8."""
+    return content.decode(errors=_AS_BYTES)

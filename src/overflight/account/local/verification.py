@@ -1,36 +1,23 @@
-"""Finds out whether a trail is what was written: its chain of hashes, and the signed checkpoints kept apart from it.
+"""Finds out whether a trail is what was written: its chain of hashes against the signed checkpoints kept apart from it.
 
-Works on rows and lines, so that a trail in an account and one in a file are judged alike; reads each row once and keeps
-none. Does not know who may ask.
+Works on rows and lines, so that a trail in an account and one in a file are judged alike. Does not know who may ask.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from json.encoder import encode_basestring as quoted
+from dataclasses import dataclass
 from typing import Any, cast
 
-from overflight.account.local import trail
+from overflight.account.local.chain import COLUMNS, MISSING, MOVED, Row, Walk, walk_rows
 from overflight.account.local.checkpoint_keys import PRIVATE, PUBLIC, FileSigner, PublicKey
 from overflight.account.local.checkpoints import EVERY, Checkpoint, Ledger
 from overflight.account.local.ledger_check import Finding, LedgerCheck, check_lines
 from overflight.account.local.store import Store
 from overflight.errors import InputError, StoreError
 
-COLUMNS = (
-    "sequence", "time", "caller", "service", "operation", "read_only", "request_id", "parameters", "error", "message",
-    "details", "event_id", "prev_hash", "hash",
-)  # fmt: skip  # one row of the trail, in the order in which Row has it
-Row = tuple[Any, ...]
-_EDITED = "what it says now is not what was sealed: a field was changed after it was written"
-_MISSING = "entries were deleted"
-_DECISION, _DECIDED, _NAMED = "UpdateModelPackage", '"ModelApprovalStatus":', '"checkpoint":'
 _BEGIN = 'overflight trail checkpoint --begin "REASON"'
-_MOVED = "an entry before it was changed, removed, added or put in another place, and not all later ones sealed again"
 
 
 @dataclass(frozen=True)
@@ -65,22 +52,6 @@ class Verification:
         return not self.findings
 
 
-@dataclass
-class _Walk:
-    """What one pass over the rows leaves behind."""
-
-    entries: int = 0
-    head: str = trail.GENESIS
-    expected: int = 1
-    first_time: str = ""
-    last_time: str = ""
-    findings: list[Finding] = field(default_factory=list)
-    hashes: dict[int, str] = field(default_factory=dict)  # of the entries that checkpoints speak of
-    anchors: list[tuple[int, int, str]] = field(default_factory=list)  # entry, number and digest of a checkpoint
-    due: list[int] = field(default_factory=list)  # entries after which a checkpoint is written
-    identified: list[int] = field(default_factory=list)  # those of them by a version that writes checkpoints
-
-
 def verify(
     store: Store, ledger: Ledger | None = None, *, public_keys: Sequence[PublicKey] | None = None
 ) -> Verification:
@@ -95,14 +66,14 @@ def verify(
     with store.read() as transaction:
         raw = cast("sqlite3.Connection", transaction.connection.connection.driver_connection)
         try:
-            walk = _walk(_rows(raw), checked)
+            walk = walk_rows(_rows(raw), checked)
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
                 raise
             with_surrogates: Callable[[bytes], str] = lambda content: content.decode(errors="surrogateescape")  # noqa: E731
             usual, raw.text_factory = raw.text_factory, with_surrogates
             try:
-                walk = _walk(_rows(raw), checked)
+                walk = walk_rows(_rows(raw), checked)
             finally:
                 raw.text_factory = usual
         given = raw.execute("SELECT seq FROM sqlite_sequence WHERE name = 'trail'").fetchone()
@@ -110,14 +81,19 @@ def verify(
     return judge(walk, checked)
 
 
-def verify_rows(rows: Iterable[Row], checked: LedgerCheck | None, *, head: str, last: int) -> Verification:
-    """The same for rows from elsewhere, of which ``head`` and ``last`` say how they end."""
-    walk = _walk(rows, checked)
+def verify_rows(
+    rows: Iterable[Row], checked: LedgerCheck | None, *, head: str, last: int, entries: int
+) -> Verification:
+    """The same for rows from elsewhere, of which ``head``, ``last`` and ``entries`` say how they end."""
+    walk = walk_rows(rows, checked)
     if last >= walk.expected:
         problem = f"entries {walk.expected} to {last} are missing at the end"
-        walk.findings.append(Finding(walk.expected, problem, _MISSING))
-    elif head != walk.head:
-        walk.findings.append(Finding(walk.expected - 1, "is not the newest entry that was exported", _MOVED))
+        walk.findings.append(Finding(walk.expected, problem, MISSING))
+    elif (last, head) != (walk.expected - 1, walk.head):
+        walk.findings.append(Finding(walk.expected - 1, "is not the newest entry that was exported", MOVED))
+    elif entries != walk.entries and not walk.findings:
+        problem = f"there are {walk.entries} entries, {entries} were exported"
+        walk.findings.append(Finding(0, problem, "entries were added, or the header was edited"))
     return judge(walk, checked)
 
 
@@ -140,7 +116,7 @@ def check_ledger(ledger: Ledger, *, public_keys: Sequence[PublicKey] | None = No
     return checked
 
 
-def judge(walk: _Walk, checked: LedgerCheck | None) -> Verification:
+def judge(walk: Walk, checked: LedgerCheck | None) -> Verification:
     """Rows against checkpoints."""
     findings, warnings, covered = list(walk.findings), [], 0
     used: list[Checkpoint] = [] if checked is None else checked.used
@@ -165,77 +141,11 @@ def judge(walk: _Walk, checked: LedgerCheck | None) -> Verification:
     )
 
 
-def row_text(row: Row) -> str:
-    """What the hash of an entry is made of: the canonical JSON of :func:`trail.seal`, put together from known keys.
-
-    Raises:
-        TypeError: a field is not of its type, which no written entry has.
-    """
-    sequence, time, caller, service, operation, read_only, request_id, parameters, error, message = row[:10]
-    details, event_id, prev_hash = row[10:13]
-    if read_only not in (0, 1):
-        raise TypeError("read_only")
-    detailed = f'"details":{quoted(details)},' if details else ""
-    identified = f'"event_id":{quoted(event_id)},' if event_id else ""
-    return (
-        f'{{"caller":{quoted(caller)},{detailed}"error":{quoted(error)},{identified}"message":{quoted(message)},'
-        f'"operation":{quoted(operation)},"parameters":{quoted(parameters)},"prev_hash":{quoted(prev_hash)},'
-        f'"read_only":{"true" if read_only else "false"},"request_id":{quoted(request_id)},"sequence":{sequence},'
-        f'"service":{quoted(service)},"time":{quoted(time)}}}'
-    )
-
-
 def _rows(connection: sqlite3.Connection) -> Iterator[Row]:
     return connection.execute(f"SELECT {', '.join(COLUMNS)} FROM trail ORDER BY sequence")  # noqa: S608  # our columns
 
 
-def _walk(rows: Iterable[Row], checked: LedgerCheck | None) -> _Walk:
-    walk, wanted = _Walk(), set() if checked is None else {point.sequence for point in checked.used}
-    previous, expected, note = trail.GENESIS, 1, walk.findings.append
-    row: Row = ()
-    for row in rows:
-        sequence, hash_, prev_hash = row[0], row[13], row[12]
-        if sequence > expected:
-            note(Finding(expected, f"entries {expected} to {sequence - 1} are missing", _MISSING))
-        elif sequence < expected:
-            note(Finding(sequence, "stands before the first entry", "an entry was added"))
-        elif prev_hash != previous:
-            note(Finding(expected, "does not follow from the entry before", _MOVED))
-        if hash_ != _sealed(row):
-            note(Finding(sequence, "was edited", _EDITED))
-        if sequence in wanted:
-            walk.hashes[sequence] = hash_
-        if not sequence % EVERY or row[4] == _DECISION or (row[10] and _NAMED in str(row[10])):
-            _note_checkpoints(walk, row)
-        if not walk.entries:
-            walk.first_time = row[1]
-        walk.entries += 1
-        if sequence >= expected:
-            previous, expected = hash_, sequence + 1
-    walk.head, walk.expected, walk.last_time = previous, expected, row[1] if row else ""
-    return walk
-
-
-def _sealed(row: Row) -> str:
-    try:
-        return hashlib.sha256(row_text(row).encode()).hexdigest()
-    except (TypeError, ValueError):  # a field of another type, or no UTF-8: nothing that was ever written
-        return ""
-
-
-def _note_checkpoints(walk: _Walk, row: Row) -> None:
-    """Whether a checkpoint was due after the entry, and which one the entry names."""
-    if not row[0] % EVERY or (not row[8] and _DECIDED in str(row[7])):
-        walk.due.append(row[0])
-        walk.identified += [row[0]] if row[11] else []
-    try:
-        anchor = json.loads(row[10]).get("checkpoint")
-        walk.anchors.append((row[0], int(anchor["number"]), str(anchor["sha256"])))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return  # it names none, or the entry was edited, which its hash shows
-
-
-def _check_count(walk: _Walk, given: Any) -> None:
+def _check_count(walk: Walk, given: Any) -> None:
     """SQLite keeps the highest number that was ever given."""
     if not isinstance(given, int) or given < walk.expected - 1:
         problem = "the count of entries that were ever written was edited"
@@ -245,7 +155,7 @@ def _check_count(walk: _Walk, given: Any) -> None:
         walk.findings.append(Finding(walk.expected, problem, "the newest entries were deleted"))
 
 
-def _against(walk: _Walk, used: Sequence[Checkpoint]) -> tuple[list[Finding], int]:
+def _against(walk: Walk, used: Sequence[Checkpoint]) -> tuple[list[Finding], int]:
     """Where the trail is not what checkpoints say, and up to where it is."""
     covered = 0
     wrong: list[Checkpoint] = []
@@ -277,25 +187,24 @@ def _against(walk: _Walk, used: Sequence[Checkpoint]) -> tuple[list[Finding], in
     return findings, covered
 
 
-def _missing_checkpoints(walk: _Walk, checked: LedgerCheck) -> list[Finding]:
+def _missing_checkpoints(walk: Walk, checked: LedgerCheck) -> list[Finding]:
     """Checkpoints that entries speak of and that are not there."""
     if not (checked.present and checked.readable):
         return []
     meaning = "checkpoints were removed or written anew; if the account's folder was moved, move its checkpoints too"
     return [
         Finding(sequence, f"names checkpoint {number}, which is not in {checked.place}", meaning)
-        for sequence, number, digest in walk.anchors
-        if sequence > checked.begins_after and checked.digests.get(number) != digest
+        for sequence, number, _ in walk.astray
     ]
 
 
-def _missing_ledger(walk: _Walk, checked: LedgerCheck) -> list[Finding]:
+def _missing_ledger(walk: Walk, checked: LedgerCheck) -> list[Finding]:
     """No checkpoints at all, where something shows that there were some."""
     if checked.present or not checked.readable:
         return []
     shown = []
-    if walk.anchors:
-        shown.append(f"entry {walk.anchors[-1][0]} names checkpoint {walk.anchors[-1][1]}")
+    if walk.named:
+        shown.append(f"entry {walk.named[0]} names checkpoint {walk.named[1]}")
     if checked.keyed:
         shown.append("the keys that signed them are there")
     if _too_many(walk, walk.due):
@@ -309,7 +218,7 @@ def _missing_ledger(walk: _Walk, checked: LedgerCheck) -> list[Finding]:
     return [Finding(0, problem, meaning)] if shown else []
 
 
-def _never_written(walk: _Walk, checked: LedgerCheck, covered: int) -> list[Finding]:
+def _never_written(walk: Walk, checked: LedgerCheck, covered: int) -> list[Finding]:
     """Checkpoints that should be there; a single one may be missing because a process died before it wrote it."""
     if not (checked.present and checked.readable):
         return []
@@ -331,12 +240,12 @@ def _never_written(walk: _Walk, checked: LedgerCheck, covered: int) -> list[Find
     return [Finding(first.sequence, problem, meaning)]
 
 
-def _too_many(walk: _Walk, due: Sequence[int]) -> bool:
+def _too_many(walk: Walk, due: Sequence[int]) -> bool:
     """Whether so many entries cannot all be without a checkpoint in an account that writes them."""
     return len(due) > 1 or walk.entries >= EVERY
 
 
-def _uncovered(walk: _Walk, checked: LedgerCheck, covered: int) -> list[Finding]:
+def _uncovered(walk: Walk, checked: LedgerCheck, covered: int) -> list[Finding]:
     if not checked.present:
         meaning = "a cut-off end or a trail written anew cannot be found; if the folder was moved, move them there too"
         told = _missing_ledger(walk, checked)
