@@ -16,8 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from overflight.errors import ResourceError
+from overflight.errors import ResourceError, UsageError
 
+_NO_PLACE = {
+    *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR),
+    *(errno.ENOTEMPTY, errno.EPERM, errno.EROFS),
+}
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -29,10 +33,12 @@ def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[IO[bytes]]:
 
     Raises:
         ResourceError: the disk is full.
+        UsageError: no file can be written there: it is a folder, a part of the path is a file, or it is forbidden.
     """
     with explained_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
+        with _explained_place(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as handle:
@@ -40,11 +46,29 @@ def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[IO[bytes]]:
                 handle.flush()
                 if fsync:
                     os.fsync(handle.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
+            with _explained_place(path):
+                temporary.chmod(0o644)
+                temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def _explained_place(path: Path) -> Iterator[None]:
+    """Turn the error of a path where no file can be written into one that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        folder = error.errno == errno.EISDIR
+        what = "it is a folder" if folder else (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"no file can be written here ({what})",
+            where=str(path),
+            cure="Name a file in a folder that you may write in",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from overflight import files
-from overflight.errors import ResourceError
+from overflight.errors import ResourceError, UsageError
 from overflight.files import atomic_write, canonical_json, require_disk, sha256_bytes, sha256_file, write_json
 
 
@@ -45,10 +45,41 @@ def test_a_full_disk_is_said_and_leaves_the_old_content(tmp_path, monkeypatch, w
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 
-def test_other_errors_of_the_disk_stay_what_they_are(tmp_path):
+def test_a_place_where_no_file_can_be_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
-        files.write_bytes(tmp_path / "file" / "a" / "b", b"")
+    (tmp_path / "folder").mkdir()
+    for name in ("file/a/b", "file/a", "folder", "n" * 300):
+        with pytest.raises(UsageError, match="no file can be written here") as refused:
+            files.write_bytes(tmp_path / name, b"")
+        assert refused.value.where == str(tmp_path / name)
+        assert refused.value.cure
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM], ids=["forbidden", "read-only", "refused"])
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch, code):
+    def refused(*_args, **_options):
+        raise OSError(code, "not here")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
+    with pytest.raises(UsageError, match=r"no file can be written here \(not here\)"):
+        files.write_bytes(tmp_path / "a", b"")
+
+
+def test_errors_of_the_disk_itself_and_of_what_is_being_written_stay_what_they_are(tmp_path, monkeypatch):
+    def unreadable():
+        with atomic_write(tmp_path / "a"):
+            (tmp_path / "none").read_bytes()
+
+    with pytest.raises(FileNotFoundError):
+        unreadable()
+
+    def broken(*_args, **_options):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", broken)
+    with pytest.raises(OSError, match="broken"):
+        files.write_bytes(tmp_path / "a", b"")
 
 
 def test_too_little_disk_is_refused_before_anything_is_done(tmp_path):

@@ -8,13 +8,15 @@ import click
 
 from overflight.cli.app import App, json_option, pass_app
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command()
 @click.argument("package", default="latest")
-@click.option("--facts", type=click.Path(path_type=Path), help="YAML file with what only people know: see --init.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write the card as one page to read and print.")
-@click.option("--pdf", type=click.Path(path_type=Path), help="Write the card as PDF (A4).")
-@click.option("--init", type=click.Path(path_type=Path), help="Write a facts file to fill in, and nothing else.")
+@click.option("--facts", type=_FILE, help="YAML file with what only people know: see --init.")
+@click.option("--html", type=_FILE, help="Write the card as one page to read and print.")
+@click.option("--pdf", type=_FILE, help="Write the card as PDF (A4).")
+@click.option("--init", type=_FILE, help="Write a facts file to fill in, and nothing else.")
 @click.option("--store", is_flag=True, help="Keep the card in the account below cards/ (--as approver).")
 @json_option
 @pass_app

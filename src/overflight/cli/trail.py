@@ -27,9 +27,9 @@ def trail() -> None:
 
 @trail.command()
 @click.option(
-    "--file", "path", type=click.Path(path_type=Path), help="A file of `trail export` instead of the account."
+    "--file", "path", type=click.Path(path_type=Path, dir_okay=False), help="File of `trail export`, not the account."
 )
-@click.option("--public-key", type=click.Path(path_type=Path), help="PEM file: the only key to trust.")
+@click.option("--public-key", type=click.Path(path_type=Path, dir_okay=False), help="PEM file: the only key to trust.")
 @click.option("--without-checkpoints", is_flag=True, help="Look at the chain of the entries only.")
 @json_option
 @pass_app
@@ -69,7 +69,7 @@ def verify(
 @click.option("--denied", is_flag=True, help="Only what was not allowed.")
 @since_option
 @click.option("--until", metavar="WHEN", default="", help="Like --since.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Newest entries shown.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="Newest entries shown.")
 @json_option
 @pass_app
 def query(app: App, /, *, since: str, until: str, limit: int, as_json: bool, **wanted: Any) -> None:
@@ -155,6 +155,8 @@ def who_approved(app: App, package: str, *, as_json: bool) -> None:
         emit_json(answer)
         return
     emit_facts(_approval_facts(answer))
+    if answer["note"]:
+        click.echo(f"\n{answer['note']}")
     for title, name in (("After that", "later"), ("Before that", "earlier")):
         if answer[name]:
             click.echo(f"\n{title}:")
