@@ -73,6 +73,7 @@ class Supply:
         return key in _OF_CREDENTIALS or key.startswith(self.beginnings)
 
 
+@cache
 def services() -> tuple[str, ...]:
     """Prefixes of the services that have a table."""
     folder = files("overflight.iam").joinpath("services")

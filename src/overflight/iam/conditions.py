@@ -204,13 +204,14 @@ def number_of(text: str) -> float | None:
 
 
 def seconds_of(text: str) -> float | None:
-    """Seconds since 1970 of a W3C date (a part of ISO 8601) or of epoch seconds; None where it is neither."""
-    if _EPOCH.fullmatch(text):
-        return float(text)
+    """Seconds since 1970 of a W3C date (a part of ISO 8601) or of epoch seconds; None where it is neither.
+
+    Four digits are a year: as seconds they would lie in the first hours of 1970, where no policy puts a limit.
+    """
     if not _DATE.fullmatch(text):
-        return None
+        return float(text) if _EPOCH.fullmatch(text) else None
     try:
-        moment = datetime.fromisoformat(text if len(text) > len("2026-01") else f"{text}-01")
+        moment = datetime.fromisoformat(text + "-01-01"[len(text) - len("2026") :])
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
