@@ -99,11 +99,15 @@ def answers(access: Access, roles: Sequence[str] | None = None) -> list[Answer]:
 
 
 def names_of(access: Access) -> dict[str, str]:
-    """What stands for the names in braces in one account."""
-    keys = [arn.rpartition("/")[2] for arn in access.resource_policies if ":kms:" in arn]
+    """What stands for the names in braces in one account; ``sm``, ``data``, ``audit``, ``role`` begin ARNs.
+
+    The keys are those of the template's ``DataKey`` and ``TrailKey``; where it has none, a key that does not exist.
+    """
+    keys = {policy.name: arn for arn, policy in access.resource_policies.items() if ":kms:" in arn}
+    no_key = f"arn:aws:kms:{access.region}:{access.account_id}:key/none"
     return {
-        "data_key": keys[0] if keys else "",
-        "trail_key": keys[-1] if keys else "",
+        "data_key": keys.get("DataKey", no_key),
+        "trail_key": keys.get("TrailKey", no_key),
         "sm": f"arn:aws:sagemaker:{access.region}:{access.account_id}",
         "data": f"arn:aws:s3:::{access.bucket}",
         "audit": f"arn:aws:s3:::{access.audit_bucket}",

@@ -53,7 +53,8 @@ class Expectation(BaseModel):
 
     Attributes:
         services: Prefixes of the services in the table.
-        kinds: Kind of resource -> its names by placeholder (``default`` and ``<service>:<type>.<placeholder>``).
+        kinds: Kind of resource -> its names by placeholder (``default`` and ``<service>:<type>.<placeholder>``), or
+            the whole ARN.
         tags: Kind of resource -> its tag ``env``; a missing kind has no tags.
         sent: Kind of request -> condition keys that it carries.
         allowed: What may be done; everything else may not.
@@ -238,7 +239,10 @@ def _arn(pattern: str, type_: str, texts: Mapping[str, str], names: Mapping[str,
         text = (
             given.get(name) or texts.get(f"{type_}.{name}") or texts.get(type_) or texts.get(name) or texts["default"]
         )
-        arn = head + str(fill(text, names)) + tail
+        filled = str(fill(text, names))
+        if filled.startswith("arn:"):  # a thing whose ARN nobody can make up: a key
+            return filled
+        arn = head + filled + tail
     return arn
 
 
