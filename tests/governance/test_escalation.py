@@ -4,8 +4,11 @@ import pytest
 from escalation_variants import TWO_HOPS, VARIANTS
 from escalation_weaknesses import WEAKNESSES, Change, Weakness, deny, planted
 
-from overflight.governance.escalation import Finding, chain_words, check, findings, not_reached, search
-from overflight.governance.escalation_paths import OUTSIDE, actions_that_take_a_role, actions_without_a_role, catalogue
+from overflight.governance.escalation import Finding, chain_words, check, findings, search
+from overflight.governance.escalation_paths import OUTSIDE, actions_that_take_a_role, catalogue
+
+# Takes a role only for pipelines that AWS manages; a pipeline of ours runs as its own role.
+NO_ROLE = {"sagemaker:StartPipelineExecution"}
 
 
 def found_by(weakness: Weakness, changes: tuple[Change, ...]) -> list[Finding]:
@@ -30,7 +33,13 @@ def test_nobody_comes_further_than_is_written_down(ours):
 
 
 def test_everything_that_is_written_down_is_really_reached(ours):
-    assert not_reached(ours) == []
+    written = {
+        (who, target, way)
+        for who, accepted in ours.catalogue.reach.items()
+        for target, one in accepted.items()
+        for way in one.by
+    }
+    assert written - {(who, *key) for who, reach in ours.reaches.items() for key in reach.chains} == set()
     assert set(ours.catalogue.reach) == set(ours.reaches)
 
 
@@ -197,7 +206,7 @@ def test_every_request_that_takes_a_role_is_tried():
 
     shapes = {name: model.operation_model(name).input_shape for name in model.operation_names}
     take = {f"sagemaker:{name}" for name, shape in shapes.items() if shape is not None and has_role(shape)}
-    assert take - actions_that_take_a_role() - actions_without_a_role() == set()
+    assert take - actions_that_take_a_role() - NO_ROLE == set()
 
 
 def test_every_action_that_takes_a_role_is_in_a_way():

@@ -196,17 +196,6 @@ def findings(escalation: Escalation) -> list[Finding]:
     return found
 
 
-def not_reached(escalation: Escalation) -> list[str]:
-    """Accepted reach that a role does not have (any more): such a line of ``escalation.yaml`` should go."""
-    return [
-        f"{who}: {target} by {way}"
-        for who, accepted in escalation.catalogue.reach.items()
-        for target, one in accepted.items()
-        for way in one.by
-        if who in escalation.reaches and (target, way) not in escalation.reaches[who].chains
-    ]
-
-
 def _meant(escalation: Escalation, who: str, link: Link) -> bool:
     accepted = escalation.catalogue.reach.get(who, {}).get(link.gains)
     return accepted is not None and link.way in accepted.by

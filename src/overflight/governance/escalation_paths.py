@@ -142,11 +142,6 @@ def actions_that_take_a_role() -> frozenset[str]:
     return frozenset(listed | set(_data()["unlisted"]))
 
 
-def actions_without_a_role() -> frozenset[str]:
-    """Actions whose request has a role that counts for nothing of ours."""
-    return frozenset(_data()["no_role"])
-
-
 def catalogue(access: Access) -> Catalogue:
     """The paths with the names of an account filled in."""
     data = _data()

@@ -34,33 +34,16 @@ def note_access(transaction: Transaction, account: LocalAccount, *, user: str) -
         _record(transaction, account, access, user=user)
 
 
-def record_access(account: LocalAccount, access: Access, *, user: str = "") -> bool:
-    """Record the access that holds from now on, unless it is recorded; costs one read when nothing changed.
+def _record(transaction: Transaction, account: LocalAccount, access: Access, *, user: str) -> None:
+    """Record the access that holds from now on, unless it is recorded.
 
     The trail gets an entry ``overflight:AccessChanged`` with both digests and what was added, removed and changed for
     each role; the documents themselves are kept as a resource of the kind ``access-snapshot``.
-
-    Args:
-        account: The account.
-        access: Roles and policies of the resolved template.
-        user: Whose call it was recorded with, if known.
-
-    Returns:
-        Whether something had changed.
     """
-    with account.store.read() as transaction:
-        known = transaction.get(KIND, _CURRENT)
-    if known is not None and known.status == access.digest:
-        return False
-    with account.store.write() as transaction:
-        return _record(transaction, account, access, user=user)
-
-
-def _record(transaction: Transaction, account: LocalAccount, access: Access, *, user: str) -> bool:
     known = transaction.get(KIND, _CURRENT)
     old = "" if known is None else known.status
     if old == access.digest:
-        return False
+        return
     document = access_document(access)
     before = None if known is None else transaction.get(KIND, old)
     changes = [] if before is None else difference(before.body, document)
@@ -81,7 +64,6 @@ def _record(transaction: Transaction, account: LocalAccount, access: Access, *, 
         parameters={"Old": old, "New": access.digest, "Roles": sorted(access.roles), "Changes": changes},
         details={"seen_with": user, "host": socket.gethostname(), "pid": os.getpid()},
     )
-    return True
 
 
 def access_document(access: Access) -> dict[str, Any]:
