@@ -11,11 +11,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from overflight.account.aws_errors import missing_action
-from overflight.errors import RefusedError
-from overflight.lifecycle.approvals import approve
+from overflight.errors import OverflightError, RefusedError
+from overflight.lifecycle.approvals import approve, revoke
 from overflight.lifecycle.context import Context
 
 REASON = "Demo: the data scientist approves the model it has trained"
+TAKEN_BACK = "Demo: the approval by the one who trained the model should have been refused"
 _STATEMENT = re.compile(r"\(statement (?P<sid>.+?) of (?P<policy>.+?)\)")
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 
@@ -64,6 +65,14 @@ def _by_our_rules(context: Context, package_arn: str) -> dict[str, Any]:
     except RefusedError as refusal:
         told = {"action": "sagemaker:UpdateModelPackage", "statement": "", "policy": ""}
         return {"refused": True, "by": "four eyes", **told, "message": refusal.what}
+    try:
+        revoke(context, package_arn, reason=TAKEN_BACK)
+    except OverflightError as error:
+        raise RefusedError(
+            f"the account let {context.settings.role} approve its own model, but not take the approval back: {error}",
+            where=package_arn,
+            cure=f"Take it back now: overflight --as approver models revoke {package_arn} --reason ...",
+        ) from error
     raise _not_refused(context, package_arn)
 
 
