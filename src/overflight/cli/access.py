@@ -13,8 +13,9 @@ from overflight.errors import RefusedError, UsageError
 if TYPE_CHECKING:
     from overflight.iam.access import Access
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
 template_option = click.option(
-    "--template", type=click.Path(path_type=Path), help="A changed copy of the identity template to look at instead."
+    "--template", type=_FILE, help="A changed copy of the identity template to look at instead."
 )
 send_option = click.option(
     "--send", "sent", multiple=True, metavar="KEY=VALUE", help="A condition key of the request; repeat for more."
@@ -42,12 +43,12 @@ def check(
     RESOURCE is an ARN, `*`, or an ARN with names in braces: {sm}:endpoint/{prod}-cars, {data}/surveys/x.
     """
     from overflight.cli.output import emit_json
-    from overflight.lifecycle.access import able_roles, explain_request, in_words, names_filled
+    from overflight.lifecycle.access import able_roles, explain_request, in_words, names_filled, needed_besides
 
     found, keys = _access(app, template), _sent(sent)
     explanation = explain_request(found, role, action, resource, keys, user=app.settings().user)
     arn, words = names_filled(found, resource), in_words(explanation, role)
-    able = able_roles(found, action, arn, keys)
+    able, besides = able_roles(found, action, arn, keys), needed_besides(found, role, action)
     if as_json:
         matched = [vars(one) for one in explanation.decision.matched]
         emit_json(
@@ -60,10 +61,13 @@ def check(
                 "layer": explanation.decision.layer,
                 "statements": matched,
                 "roles_that_may": able,
+                "needs_also": besides,
             }
         )
     else:
         click.echo(words)
+        for one in besides:
+            click.echo(f"needs also: {one['action']}" + (f" ({one['note']})" if one["note"] else ""))
     if not explanation.decision.allowed:
         who = f"Roles that may: {', '.join(able)}" if able else "No role may"
         raise RefusedError(f"{action} on {arn} is denied", where=role, cure=who)
@@ -107,8 +111,8 @@ def explain_(
 
 
 @access.command()
-@click.option("--html", type=click.Path(path_type=Path), help="Write the page that people read.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write every decision.")
+@click.option("--html", type=_FILE, help="Write the page that people read.")
+@click.option("--csv", "csv_file", type=_FILE, help="Write every decision.")
 @template_option
 @json_option
 @pass_app
@@ -165,6 +169,12 @@ def escalate(app: App, *, template: Path | None, as_json: bool) -> None:
         click.echo(f"{found['paths']} paths tried, {len(found['findings'])} findings")
         for one in found["findings"]:
             click.echo("\n" + "\n".join(one["words"]))
+    if found["missing"]:
+        raise RefusedError(
+            f"roles are missing: {', '.join(found['missing'])}",
+            where="access escalate",
+            cure="Put them back: see overflight access lint",
+        )
     if found["findings"]:
         first = found["findings"][0]
         raise RefusedError(

@@ -22,6 +22,8 @@ from overflight.iam.actions import find
 from overflight.iam.core import Matched
 from overflight.iam.explain import Explanation, explain
 from overflight.iam.lint import lint_template
+from overflight.iam.roles import missing_roles
+from overflight.iam.statements import compiled
 from overflight.infra.templates import Resolved, load, read_template, resolve
 from overflight.lifecycle.context import Context
 
@@ -42,8 +44,12 @@ class Matrix:
 
     @property
     def differences(self) -> list[dict[str, str]]:
-        """Where policies and rules differ, activities first."""
+        """Where policies and rules differ, roles that are missing first, then activities."""
         found = [
+            {"role": key, "what": "the role itself", "policies": "missing", "rules": "needed"}
+            for key in missing_roles(self.access.roles)
+        ]
+        found += [
             {
                 "role": one.role,
                 "what": one.activity,
@@ -82,7 +88,7 @@ def resolved_of_account(context: Context, template: Path | None = None) -> Resol
     """The identity template for the context's account: the package's, or a changed copy of it.
 
     Raises:
-        UsageError: the file is not a template that can be resolved.
+        UsageError: the file cannot be read, or is not a template that can be resolved.
         NotFoundError: there is no such file.
     """
     settings = context.names if context.is_local else context.settings
@@ -92,18 +98,30 @@ def resolved_of_account(context: Context, template: Path | None = None) -> Resol
         return load("identity", parameters=given, **account)
     if not template.is_file():
         raise NotFoundError("there is no such file", where=str(template), cure="Give --template a CloudFormation file")
-    document = read_template(template.read_text("utf-8"), where=str(template))
+    try:
+        text = template.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        what = f"it is not UTF-8 (byte {error.start})"
+        raise UsageError(what, where=str(template), cure="Save it as UTF-8: iconv -t UTF-8") from error
+    except OSError as error:
+        what = f"it cannot be read ({error.strerror})"
+        raise UsageError(what, where=str(template), cure="Check its owner and mode") from error
+    document = read_template(text, where=str(template))
     return resolve(document, name=template.name, parameters=given, **account)
 
 
 def access_of_account(context: Context, template: Path | None = None) -> Access:
-    """Roles and policies of :func:`resolved_of_account`.
+    """Roles and policies of :func:`resolved_of_account`, each of them one that AWS would accept.
 
     Raises:
-        UsageError: the file is not a template that can be resolved.
+        UsageError: the file cannot be read, or is not a template that can be resolved.
         NotFoundError: there is no such file.
+        InputError: a resource or a policy is not what AWS would accept, also one that no question is about.
     """
-    return access_of(resolved_of_account(context, template))
+    access = access_of(resolved_of_account(context, template))
+    for policy in access.policies():
+        compiled(policy)
+    return access
 
 
 def explain_request(
@@ -175,6 +193,27 @@ def able_roles(access: Access, action: str, resource: str, sent: Mapping[str, st
     return [key for key in access.roles if access.decide(key, action, resource, sent, session=SESSION).allowed]
 
 
+def needed_besides(access: Access, role: str, action: str) -> list[dict[str, str]]:
+    """What AWS may ask for besides an action: its dependent actions in the Service Authorization Reference.
+
+    Some are needed only for a part of the request, ``sagemaker:AddTags`` for tags.
+
+    Returns:
+        ``action``, and ``note``: for ``iam:PassRole`` the roles of ours that ``role`` may hand to the action's service.
+    """
+    found = find(action)
+    service = f"{action.partition(':')[0].lower()}.amazonaws.com"
+    passed = [
+        key
+        for key, one in access.roles.items()
+        if access.decide(role, "iam:PassRole", one.arn, {"iam:PassedToService": service}, session=SESSION).allowed
+    ]
+    passing = f"{role} may pass {', '.join(passed) or 'no role'} to {service}"
+    return [
+        {"action": one, "note": passing if one == "iam:PassRole" else ""} for one in (found.dependent if found else ())
+    ]
+
+
 def build_matrix(access: Access) -> Matrix:
     """Decide every cell."""
     return Matrix(access=access, answers=answers(access), cells=list(cells(access)))
@@ -221,6 +260,7 @@ def escalate(access: Access) -> dict[str, Any]:
         "findings": [
             {"id": one.id, "who": one.who, "comes_by": one.gains, "words": one.describe()} for one in findings(found)
         ],
+        "missing": missing_roles(access.roles),
         "nothing": [who for who, one in found.reaches.items() if not one.targets],
     }
 
