@@ -158,6 +158,24 @@ def test_a_damaged_document_is_an_absent_fact(auditor, whole):
     assert absent["evaluation.json"] == "it is not a JSON object"
 
 
+def test_lines_and_members_of_another_shape_are_left_out_and_named(auditor, whole):
+    lines = [json.dumps(photo) for photo in PHOTOS]
+    odd = [
+        '{"path": 7}',
+        "nothing",
+        '{"path": "photos/c.jpg", "gsd_m": "x", "captured_at": "soon", "latitude_deg": {}}',
+    ]
+    whole.put(whole.manifest_key, "\n".join([*lines, *odd]).encode())
+    whole.put(whole.metrics_key, b'{"metrics": {"map50": {"value": 0.8, "low": "?"}, "recall": 7}, "per_class": []}')
+    card = make_package_card(auditor, whole.arn)
+    assert card.facts.absent["manifest.jsonl"] == "3 of 5 lines are not as they should be"
+    assert card.facts.absent["evaluation.json"].startswith(
+        "it is not as it should be: metrics.map50.low, metrics.recall"
+    )
+    assert card.facts.overall("map50").value == 0.8
+    view_of(card)
+
+
 def test_the_status_follows_approval_and_its_expiry(auditor, approver, whole, stated):
     approve(approver, whole.arn, reason=REASON)
     card = make_package_card(auditor, whole.arn, stated=stated)

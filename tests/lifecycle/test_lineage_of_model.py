@@ -240,6 +240,42 @@ class TestPhotographs:
         assert by_flight == {one.name: {one.properties["part"]} for one in graph.of_type("Flight")}
 
 
+@pytest.mark.parametrize(
+    ("survey", "remark"),
+    [
+        pytest.param(b'{"name": "odd"}', None, id="no digest"),
+        pytest.param(b'{"digest": 7, "photos": "x", "flights": {"a": {}, "b": 2}, "boxes_per_class": []}',
+                     "survey.json is not as it should be: digest, photos, flights.a and 1 more; "
+                     "what it should say there is not known.", id="other types"),
+        pytest.param(b"[]", "survey.json is not a JSON object; what it should say there is not known.", id="a list"),
+        pytest.param(b'{"name": "\\ud800", "digest": "' + b"\xff" * 9,
+                     "survey.json is not a JSON object; what it should say there is not known.", id="no text"),
+    ],
+)  # fmt: skip
+def test_a_survey_that_somebody_wrote_by_hand_is_shown_as_far_as_it_goes(made, survey, remark):
+    s3, bucket = made.context.client("s3"), made.context.names.bucket
+    folder = "surveys/odd/0123456789ab"
+    lines = [
+        b'{"path": "photos/a.jpg"}',
+        b"7",
+        b"nothing",
+        b'{"path": ["photos/a.jpg"], "boxes": {}}',
+        b"\xff photos/a",
+    ]
+    whole = b'{"path": "photos/a.jpg", "sha256": "ab", "flight": "f", "boxes": 1, "captured_at": 7}'
+    s3.put_object(Bucket=bucket, Key=f"{folder}/survey.json", Body=survey)
+    s3.put_object(Bucket=bucket, Key=f"{folder}/manifest.jsonl", Body=b"\n".join([*lines, whole]))
+    found = lineage_of(made.context, "odd", kind="survey")
+    assert found.graph.faults() == ()
+    assert [one.text for one in found.graph.remarks] == ([remark] if remark else [])
+    assert found.graph.by_arn[found.start].name.endswith("@0123456789ab")
+    json.dumps(answer(found.graph, found.start)).encode()
+    if remark is None:
+        assert found.graph.by_arn[found.start].properties["manifest sha256"] == "not recorded"
+        (photo,) = lineage_of(made.context, "odd", kind="survey", photo="a.jpg").photos
+        assert (photo.photo, photo.sha256) == ("photos/a.jpg", "ab")
+
+
 def test_several_photographs_of_one_name_are_named(made, monkeypatch):
     lines = [{"path": f"photos/{flight}/a.jpg", "flight": flight} for flight in ("f1", "f2")]
     monkeypatch.setattr("overflight.lifecycle.lineage_data.photo_records", lambda *_, **__: iter(lines))

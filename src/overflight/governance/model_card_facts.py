@@ -6,6 +6,7 @@ not know where the documents lie, and judges nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
+_DAY = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])-[0-3]\d", re.ASCII)
 FIGURES: Mapping[str, str] = {
     "map50": "mAP at IoU 0.50",
     "map50_95": "mAP at IoU 0.50 to 0.95",
@@ -187,13 +189,13 @@ class CardFacts:
         if kind == "all":
             photos, boxes = self.evaluation.get("photos"), self.evaluation.get("boxes")
             return tuple(
-                Measure("all", name, words, found["value"], found.get("low"), found.get("high"), photos, boxes)
+                Measure("all", name, words, found.get("value"), *_bounds(found), photos, boxes)
                 for name, words in FIGURES.items()
                 if (found := self._metrics.get(name))
             )
         figure = KINDS[kind][1]
         return tuple(
-            Measure(kind, name, figure, e.get("value"), e.get("low"), e.get("high"), e.get("photos"), e.get("boxes"))
+            Measure(kind, name, figure, e.get("value"), *_bounds(e), e.get("photos"), e.get("boxes"))
             for name, e in self._slices(kind).items()
         )
 
@@ -231,11 +233,17 @@ class CardFacts:
         return None if "weights" not in self.model else str(self.model["weights"])
 
 
+def _bounds(entry: Document) -> tuple[float | None, float | None]:
+    """Both bounds of a figure, or none of them: half an interval around nothing says nothing."""
+    value, low, high = (entry.get(name) for name in ("value", "low", "high"))
+    return (None, None) if value is None or low is None or high is None else (low, high)
+
+
 def photo_facts(records: Iterable[Document]) -> PhotoFacts:
     """Facts of photographs from the lines of a survey's manifest, with ``site`` added where positions are known."""
     known: Sequence[Document] = list(records)
-    gsd = sorted(100 * float(one["gsd_m"]) for one in known if one.get("gsd_m"))
-    days = sorted(str(one["captured_at"])[:10] for one in known if one.get("captured_at"))
+    gsd = sorted(100 * float(one["gsd_m"]) for one in known if (one.get("gsd_m") or 0) > 0)
+    days = sorted(day for one in known if _DAY.match(day := str(one.get("captured_at") or "")[:10]))
     cameras = Counter(
         words for one in known if (words := " ".join(filter(None, (one.get("camera_make"), one.get("camera_model")))))
     )

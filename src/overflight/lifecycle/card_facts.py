@@ -7,7 +7,6 @@ is decided by ``governance.model_card``; whether an approval holds is not known 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import tarfile
 import zlib
@@ -25,6 +24,7 @@ from overflight.errors import InputError, NotFoundError, OverflightError, Refuse
 from overflight.files import sha256_bytes
 from overflight.governance.approvals import person_of
 from overflight.governance.containers import image_of
+from overflight.governance.documents import read_document
 from overflight.governance.evidence import artefact_address, metrics_address
 from overflight.governance.model_card import make_card
 from overflight.governance.model_card_facts import Approval, CardFacts, PhotoFacts, photo_facts
@@ -69,7 +69,7 @@ def gather_facts(context: Context, package: Mapping[str, Any], *, approval: Appr
     facts = replace(
         facts,
         evaluation=reader.parsed("evaluation.json", evaluation),
-        model=reader.optional("model.json", lambda: _description(context, facts.artefact)) or {},
+        model=reader.parsed("model.json", reader.optional("model.json", lambda: _description(context, facts.artefact))),
         survey=reader.document("survey.json", survey, "survey.json"),
     )
     facts = _of_run(reader, facts, kept.get("execution_arn", ""), survey=survey)
@@ -150,11 +150,10 @@ class _Reader:
         """``content`` as a JSON object."""
         if content is None:
             return {}
-        try:
-            return dict(json.loads(content))
-        except (ValueError, TypeError):
-            self.absent[name] = "it is not a JSON object"
-            return {}
+        found = read_document(name, content)
+        if found.problem:
+            self.absent[name] = f"it {found.problem}"
+        return found.content
 
     def _bytes(self, uri: str) -> bytes:
         place = S3Uri.parse(uri)
@@ -230,12 +229,11 @@ def _photos(
     content = reader.content("manifest.jsonl", f"{survey.rstrip('/')}/manifest.jsonl" if survey else "")
     if content is None:
         return None, None
-    try:
-        records = [json.loads(line) for line in content.decode().splitlines()]
-    except ValueError:
-        reader.absent["manifest.jsonl"] = "it is not JSON"
-        return None, None
-    test = {f"photos/{image['file_name']}" for image in truth["images"]}
+    lines = [read_document("manifest.jsonl", line) for line in content.splitlines()]
+    records = [line.content for line in lines if line.content]
+    if bad := sum(bool(line.problem) for line in lines):
+        reader.absent["manifest.jsonl"] = f"{bad} of {len(lines)} lines are not as they should be"
+    test = {f"photos/{image['file_name']}" for image in truth.get("images", ())}
     left_out = set(dataset.get("left_out", ()))
     used = [one for one in _with_sites(records) if one["path"] not in left_out]
     trained = photo_facts(one for one in used if one["path"] not in test)
@@ -251,7 +249,7 @@ def _with_sites(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     return [{**one, "site": site} for one, site in zip(known, sites_of(*places).tolist(), strict=True)]
 
 
-def _description(context: Context, uri: str) -> dict[str, Any]:
+def _description(context: Context, uri: str) -> bytes:
     """``model.json`` of the archive; the rest of it is not read."""
     place = S3Uri.parse(uri)
     body = context.client("s3").get_object(Bucket=place.bucket, Key=place.key)["Body"]
@@ -260,8 +258,8 @@ def _description(context: Context, uri: str) -> dict[str, Any]:
             for member in archive:
                 if member.name.removeprefix("./") == "model.json" and member.size <= _LARGEST_DESCRIPTION_BYTES:
                     handle = archive.extractfile(member)
-                    return dict(json.load(handle)) if handle else {}
-    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+                    return handle.read() if handle else b"{}"
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, OSError) as error:
         raise InputError(f"is no archive of a model ({error})", where=uri) from error
     raise NotFoundError("the archive has no model.json", where=uri)
 

@@ -16,9 +16,10 @@ from overflight.data.dataset import DATASET_FILE, TILES_FILE, TRUTH_FILE
 from overflight.data.manifest import MANIFEST_FILE, PHOTOS_FOLDER
 from overflight.data.split import PARTS
 from overflight.errors import NotFoundError, UsageError
+from overflight.governance.documents import read_document
 from overflight.lifecycle.lineage_records import Records
 
-LEFT_OUT = "left out"
+LEFT_OUT, NOT_RECORDED = "left out", "not recorded"
 _SHOWN = 8
 
 
@@ -70,20 +71,21 @@ def read_survey(records: Records, uri: str) -> Survey:
     if document is None:
         return Survey(uri, name=f"{name}@{digest[:12]}" if name else uri)
     classes = document.get("boxes_per_class", {})
+    told = str(document.get("digest", ""))
     return Survey(
         uri,
         known=True,
-        digest=str(document["digest"]),
+        digest=told,
         flights=dict(document.get("flights", {})),
         properties={
-            "manifest sha256": str(document["digest"]),
-            "photographs": str(document["photos"]),
-            "boxes": str(document["boxes"]),
+            "manifest sha256": told or NOT_RECORDED,
+            "photographs": str(document.get("photos", NOT_RECORDED)),
+            "boxes": str(document.get("boxes", NOT_RECORDED)),
             "flights": str(len(document.get("flights", {}))),
             "classes": ", ".join(f"{name} ({count})" for name, count in classes.items()),
             "read from": str(document.get("source_format", "")),
         },
-        name=f"{document['name']}@{str(document['digest'])[:12]}",
+        name=f"{document.get('name', name)}@{(told or digest)[:12]}",
         created=_moment(document.get("created_at")),
     )
 
@@ -131,7 +133,7 @@ def model_facts(description: Mapping[str, Any]) -> dict[str, str]:
     facts = {label: str(description.get(name, "")) for name, label in names.items()}
     facts["classes"] = ", ".join(map(str, description.get("classes", ())))
     if "weights" in description:
-        facts["base weights"] = str(description["weights"] or "none")
+        facts["base weights"] = description["weights"] or "none"
     facts["dataset digest"] = str(description.get("dataset_digest", ""))
     facts["libraries"] = ", ".join(f"{name} {version}" for name, version in description.get("versions", {}).items())
     return facts
@@ -159,20 +161,26 @@ def find_photo(records: Records, survey_uris: list[str], name: str) -> list[Phot
 
 
 def photo_records(records: Records, survey_uri: str, *, hint: str = "") -> Iterator[dict[str, Any]]:
-    """Lines of a survey's manifest, only those that contain ``hint``: a million lines are not all parsed."""
-    needle = json.dumps(hint, ensure_ascii=False)[1:-1].encode()
+    """Lines of a survey's manifest, only those that contain ``hint``: a million lines are not all parsed.
+
+    Lines that name no photograph are passed over; so are those without digest, flight or number of boxes, of which
+    nothing could be told.
+    """
+    needle = json.dumps(hint, ensure_ascii=False)[1:-1].encode(errors="replace")
     for line in records.lines(f"{survey_uri}/{MANIFEST_FILE}"):
         if needle in line:
-            yield json.loads(line)
+            record = read_document(MANIFEST_FILE, line).content
+            if {"path", "sha256", "flight", "boxes"} <= record.keys():
+                yield record
 
 
 def use_of_photo(records: Records, dataset_uri: str, path: str) -> PhotoUse:
     """What a data set made of the photograph ``path`` (as in the manifest)."""
     parts = Counter[str]()
-    needle = json.dumps(path, ensure_ascii=False).encode()
+    needle = json.dumps(path, ensure_ascii=False).encode(errors="replace")
     for line in records.lines(f"{dataset_uri}/{TILES_FILE}"):
-        if needle in line and (tile := json.loads(line)).get("photo") == path:
-            parts[str(tile["part"])] += 1
+        if needle in line and (tile := read_document(TILES_FILE, line).content).get("photo") == path:
+            parts[_part(tile)] += 1
     if parts:
         part, tiles = parts.most_common(1)[0]
         return PhotoUse(dataset_uri, part, tiles)
@@ -190,9 +198,14 @@ def parts_of_photos(records: Records, dataset_uri: str) -> dict[str, str]:
     truth = records.document(f"{dataset_uri}/{TRUTH_FILE}") or {}
     found = {f"{PHOTOS_FOLDER}/{image['file_name']}": "test" for image in truth.get("images", ())}
     for line in records.lines(f"{dataset_uri}/{TILES_FILE}"):
-        tile = json.loads(line)
-        found[tile["photo"]] = tile["part"]
+        if tile := read_document(TILES_FILE, line).content:
+            found[tile["photo"]] = _part(tile)
     return found
+
+
+def _part(tile: Mapping[str, Any]) -> str:
+    """Part of a tile; "" for one that there is not."""
+    return str(tile["part"]) if tile["part"] in PARTS else ""
 
 
 def _is_called(path: str, name: str) -> bool:

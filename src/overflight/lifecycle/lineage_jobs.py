@@ -203,14 +203,20 @@ class JobLineage:
             properties=survey.properties | {"address": uri},
             created=survey.created,
         )
-        if not survey.known:
+        if not survey.known and f"{uri}/survey.json" not in self.records.problems:
             text = "Its survey.json is not there any more; what it held is not known."
             self.draft.remark(arn, "not recorded", text)
+        self._tell_problem(arn, f"{uri}/survey.json")
         for name, count in survey.flights.items():
             flight = self.flight(uri, name)
             self.draft.add("Artifact", "Flight", name, source_uri=flight[1], properties={"photographs": str(count)})
             self.draft.connect(flight[0], arn, "ContributedTo")
         return arn
+
+    def _tell_problem(self, arn: str, uri: str) -> None:
+        """Remark what is wrong with a document: it was written by something else, or by hand."""
+        if problem := self.records.problems.get(uri):
+            self.draft.remark(arn, "not recorded", f"{problem}; what it should say there is not known.")
 
     def flight(self, survey_uri: str, name: str) -> tuple[str, str]:
         """ARN and address of a flight: its lines of the survey's manifest."""
@@ -246,7 +252,9 @@ class JobLineage:
             if document is not None:
                 self.evaluations[uri] = document
                 facts = evaluation_facts(document) | {"address": uri}
-                return self.draft.add("Artifact", "Evaluation", name, source_uri=uri, properties=facts)
+                arn = self.draft.add("Artifact", "Evaluation", name, source_uri=uri, properties=facts)
+                self._tell_problem(arn, f"{uri}/{EVALUATION_FILE}")
+                return arn
         if "decision.json" in files:
             document = self.records.document(f"{uri}/decision.json") or {}
             decision = {
@@ -254,8 +262,12 @@ class JobLineage:
                 "because": "; ".join(map(str, document.get("reasons", ())[:3])),
                 "address": uri,
             }
-            return self.draft.add("Artifact", "Report", name, source_uri=uri, properties=decision)
+            arn = self.draft.add("Artifact", "Report", name, source_uri=uri, properties=decision)
+            self._tell_problem(arn, f"{uri}/decision.json")
+            return arn
         arn = self.draft.add("Artifact", "DataSet", name, source_uri=uri, properties={"address": uri})
+        for file in (DATASET_FILE, EVALUATION_FILE, "manifest.json"):
+            self._tell_problem(arn, f"{uri}/{file}")
         if sealed is None:
             self.draft.remark(arn, "not recorded", "Nothing there says what it is (no manifest.json).")
         return arn
@@ -265,6 +277,7 @@ class JobLineage:
         arn = self.draft.add(
             "Artifact", "DataSet", name, source_uri=uri, properties=dataset_facts(document) | {"address": uri}
         )
+        self._tell_problem(arn, f"{uri}/{DATASET_FILE}")
         digest = str(document.get("survey_digest", ""))
         origin = next((known for known in self.surveys.values() if digest and known.digest == digest), None)
         if origin is None:
@@ -287,7 +300,7 @@ class JobLineage:
             return None
         context = self.records.context
         pages = context.client("s3").get_paginator("list_objects_v2")
-        wanted = re.compile(rf"surveys/[^/]+/{digest[:12]}/survey\.json")
+        wanted = re.compile(rf"surveys/[^/]+/{re.escape(digest[:12])}/survey\.json")
         bucket = context.names.bucket
         for page in pages.paginate(Bucket=bucket, Prefix="surveys/", Delimiter="/"):
             for named in page.get("CommonPrefixes", []):

@@ -7,7 +7,6 @@ error, because an answer without what one may not see would look complete.
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from botocore.exceptions import ClientError
 from overflight.account.objects import S3Uri
 from overflight.errors import UsageError
 from overflight.files import sha256_bytes
+from overflight.governance.documents import LARGEST_BYTES, Document, read_document
 from overflight.lifecycle.context import Context
 
 # How SageMaker and S3 say that something does not exist; DescribeEndpoint and its like answer ValidationException.
@@ -51,9 +51,15 @@ class Archive:
 
 @dataclass(frozen=True)
 class Records:
-    """Reads one account."""
+    """Reads one account.
+
+    Attributes:
+        context: The account.
+        problems: What is wrong with documents that were read, by address.
+    """
 
     context: Context
+    problems: dict[str, str] = field(default_factory=dict)
 
     def describe(self, operation: str, **given: str) -> dict[str, Any] | None:
         """Answer of a Describe call, None when there is no such thing.
@@ -82,15 +88,17 @@ class Records:
         return {tag["Key"]: tag["Value"] for tag in self.items("list_tags", "Tags", ResourceArn=arn)}
 
     def document(self, uri: str) -> dict[str, Any] | None:
-        """A JSON object in S3, None when it is not there or not JSON."""
+        """The members of a JSON object in S3 that have their known shape, None when it is not there or not JSON."""
         body = self._open(uri)
         if body is None:
             return None
-        try:
-            value = json.loads(body[0].read())
-        except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
+        stream, size = body
+        found = Document(readable=False, problem=f"has {size / 1e6:.0f} MB and was not read")
+        if size <= LARGEST_BYTES:
+            found = read_document(uri.rsplit("/", 1)[1], stream.read())
+        if found.problem:
+            self.problems[uri] = f"{uri.rsplit('/', 1)[1]} {found.problem}"
+        return found.content if found.readable else None
 
     def lines(self, uri: str) -> Iterator[bytes]:
         """Lines of a text in S3 without their ends, none when it is not there."""
@@ -115,8 +123,9 @@ class Records:
                         file = tar.extractfile(member)
                         content = file.read() if file else b""
                         break
-            description = json.loads(content) if content else {}
-        except (tarfile.TarError, EOFError, zlib.error, ValueError, OSError) as error:
+            found = read_document(_DESCRIPTION, content) if content else Document()
+            description, problem = found.content, f"Its model.json {found.problem}." if found.problem else ""
+        except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, OSError) as error:
             description, problem = {}, f"The artefact cannot be read ({error})."
         hashed.drain()
         if not description and not problem:
