@@ -19,7 +19,7 @@ from overflight.account.local.account import open_account
 from overflight.account.local.login import local_session
 from overflight.cli.app import App
 from overflight.cli.trail import trail
-from overflight.errors import NotFoundError, RefusedError, StoreError, UsageError
+from overflight.errors import InputError, NotFoundError, RefusedError, StoreError, UsageError
 from overflight.governance.questions import Filter
 from overflight.lifecycle import trail as use_cases
 from overflight.lifecycle.context import Context
@@ -140,6 +140,52 @@ def test_queries(ask):
     assert "more with --limit" in ask("query", "--limit", "1").output
     assert "Nothing in the trail fits" in ask("query", "--user", "nobody").output
     assert isinstance(ask("query", "--since", "yesterday").exception, UsageError)
+
+
+def test_figures_beyond_all_trails_are_no_figures(ask):
+    for given in (["--limit", "9" * 20], ["--limit", "0"], ["--limit", "1000001"]):
+        assert "not in the range 1<=x<=1000000" in ask("query", *given).output
+    for moment in ("0001-01-01T00:00+14:00", "9999-12-31T23:00-14:00", "9" * 5000 + "d", "9" * 20 + "w"):
+        assert isinstance(ask("query", "--since", moment).exception, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("parameters", "[1]"), ("details", "[1]"), ("time", b"\xff\x00"), ("details", b"\xff\x00"), ("time", "\x1b[2J")],
+)
+def test_what_was_put_into_the_trail_by_hand_is_found_and_said(ask, home, column, value):
+    with sqlite3.connect(home / "state.db") as connection:
+        connection.execute(f"UPDATE trail SET {column} = ? WHERE sequence = 1", (value,))
+    connection.close()
+    for command in (["query"], ["user", "ada"], ["who-approved", "latest"], ["access-changes"]):
+        refused = ask(*command).exception
+        assert isinstance(refused, StoreError)
+        assert "entry 1 of the trail cannot be read any more: it was edited" in str(refused)
+    for shown in ([], ["--json"]):
+        result = ask("verify", *shown)
+        assert (result.exit_code, type(result.exception)) == (8, SystemExit)
+        assert "was edited" in result.output
+        assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize(("member", "value"), [("time", 5), ("sequence", "1"), ("details", 5), ("parameters", None)])
+def test_an_entry_of_a_file_that_is_none_is_found_and_no_fault_of_the_header(ask, tmp_path, member, value):
+    out = tmp_path / "t.jsonl"
+    ask("export", "--out", out)
+    header, first, *rest = out.read_text().splitlines()
+    out.write_text("\n".join([header, json.dumps(json.loads(first) | {member: value}), *rest]) + "\n")
+    for shown in ([], ["--json"]):
+        result = ask("verify", "--file", out, *shown)
+        assert (result.exit_code, type(result.exception)) == (8, SystemExit)
+    out.write_text("\n".join([header.replace('"last":', '"last":1e999,"was":'), first, *rest]) + "\n")
+    assert isinstance(ask("verify", "--file", out).exception, InputError)
+
+
+def test_a_reason_to_begin_anew_is_one_short_line(ask):
+    for reason in ("x" * 70_000, "a\nb"):
+        assert isinstance(ask("checkpoint", "--begin", reason).exception, UsageError)
+    assert answered(ask, "checkpoint")["new"] is True
+    assert "Intact" in ask("verify").output
 
 
 def test_everything_a_person_did(ask):
@@ -308,11 +354,27 @@ def test_on_aws_an_exact_action_is_asked_for_by_name(cloudtrail):
     assert len(use_cases.query(context, Filter(action="sagemaker:UpdateModelPackage"))) == 1
 
 
+def test_on_aws_an_approval_is_told_by_the_calls_that_decide_and_says_what_is_elsewhere(cloudtrail, monkeypatch):
+    context, stub = cloudtrail
+    package = EVENT["requestParameters"]["modelPackageArn"]
+    monkeypatch.setattr(use_cases, "_package", lambda *_: {"arn": package, "status": "Approved"})
+    created = {**EVENT, "eventName": "CreateModelPackage", "eventTime": "2026-02-01T12:00:00Z"}
+    for name, event in (("CreateModelPackage", created), ("UpdateModelPackage", EVENT)):
+        asked = {"LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}]}
+        stub.add_response("lookup_events", page(event), asked)
+    answer = use_cases.who_approved(context, package)
+    assert (answer["approval"]["user"], answer["registered"]["action"]) == ("eve", "sagemaker:CreateModelPackage")
+    assert "/overflight/events" in answer["note"]
+    assert "/overflight/events" in answer["approval"]["announced"]
+    assert "90 days" in answer["note"]
+
+
 def test_on_aws_changes_of_access_are_those_of_iam(cloudtrail):
     context, stub = cloudtrail
     changed = {**EVENT, "eventSource": "iam.amazonaws.com", "eventName": "PutRolePolicy"}
     read = {**EVENT, "eventSource": "iam.amazonaws.com", "eventName": "GetRole", "readOnly": True}
-    stub.add_response("lookup_events", page(EVENT, changed, read), {})
+    asked = {"LookupAttributes": [{"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}]}
+    stub.add_response("lookup_events", page(EVENT, changed, read), asked)
     assert [one["action"] for one in use_cases.access_changes(context)] == ["iam:PutRolePolicy"]
 
 

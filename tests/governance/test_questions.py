@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from overflight.account.trail_entry import Entry
+from overflight.account.trail_entry import Entry, from_record
 from overflight.errors import UsageError
 from overflight.governance.questions import Filter, access_changes, activity, moment, people, row, rows, who_approved
 
@@ -333,3 +336,46 @@ def test_changes_of_access():
     assert [(one["old"], one["new"], one["first"], one["changes"]) for one in found] == [
         ("1", "2", False, [{"role": "a"}])
     ]
+
+
+# --- what callers send is in the trail as they sent it
+
+NAMES = ["Entries", "Resources", "Detail", "Source", "EventIds", "ModelPackageArn", "ModelApprovalStatus", "Old",
+         "CustomerMetadataProperties", "ModelLifeCycle", "Changes", "Roles", "Bucket", "Key", "pid", "host", "decision",
+         "role", "user", "run", "outcome", "resource", "layer", "DetailType"]  # fmt: skip
+WORDS = ["Approved", "overflight.governance", PACKAGE, "Model Approval Decision", "[1]", "[" * 5000, '{"gates":5}']
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(WORDS) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    parameters=OBJECTS,
+    details=OBJECTS,
+    called=st.sampled_from(
+        [("events", "PutEvents"), ("sagemaker", "UpdateModelPackage"), ("sagemaker", "CreateModelPackage"),
+         ("overflight", "AccessChanged"), ("s3", "GetObject")]
+    ),
+    error=st.sampled_from(["", "ValidationException"]),
+)  # fmt: skip
+def test_no_parameters_and_no_details_break_an_answer(parameters, details, called, error):
+    made = entry(1, "approver", "eve", called[1], service=called[0], error=error, details=details)
+    made = replace(made, parameters=parameters)
+    entries = [made, TRAIL[4]]
+    assert who_approved(entries, PACKAGE, run="r")["holds"] == "Approved"
+    assert activity(entries, "eve")["user"] == "eve"
+    access_changes(entries)
+    list(rows(entries, Filter(resource="x", run="r", action="s3:*", denied=True)))
+
+
+@pytest.mark.parametrize("member", ["requestParameters", "additionalEventData", "userIdentity", "sourceIPAddress"])
+@pytest.mark.parametrize("value", [None, [1], "x", 5, {"sequence": [], "details": [1]}])
+def test_an_event_with_members_of_other_types_is_still_an_entry(member, value):
+    record = {"eventSource": "s3.amazonaws.com", "eventName": "GetObject", "eventTime": "2026-03-01T12:00:00Z"}
+    made = from_record(record | {member: value})
+    assert row(made)["action"] == "s3:GetObject"
+    assert isinstance(made.parameters, dict)

@@ -144,18 +144,18 @@ def from_record(record: Mapping[str, Any]) -> Entry:
     Raises:
         KeyError, ValueError: it is no event.
     """
-    source, extra = str(record["eventSource"]).split(".")[0], record.get("additionalEventData") or {}
-    given = extra.get("details")
+    source, extra = str(record["eventSource"]).split(".")[0], _object(record.get("additionalEventData"))
+    given, identity = extra.get("details"), _object(record.get("userIdentity"))
     host = record.get("sourceIPAddress")
     return Entry(
-        sequence=int(extra.get("sequence") or 0),
+        sequence=extra["sequence"] if type(extra.get("sequence")) is int else 0,
         time=datetime.fromisoformat(str(record["eventTime"])).astimezone(UTC),
-        caller=str(record.get("userIdentity", {}).get("arn") or record.get("userIdentity", {}).get("invokedBy") or ""),
+        caller=str(identity.get("arn") or identity.get("invokedBy") or ""),
         service=source,
         operation=str(record["eventName"]),
         read_only=str(record.get("readOnly")).lower() == "true",
         request_id=str(record.get("requestID") or ""),
-        parameters=_recased(record.get("requestParameters") or {}, str.upper),
+        parameters=_recased(_object(record.get("requestParameters")), str.upper),
         error=str(record.get("errorCode") or ""),
         message=str(record.get("errorMessage") or ""),
         prev_hash=str(extra.get("previousHash") or ""),
@@ -163,6 +163,10 @@ def from_record(record: Mapping[str, Any]) -> Entry:
         details=given if isinstance(given, dict) else ({"host": host} if host else {}),
         event_id=str(record.get("eventID") or ""),
     )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _recased(value: Any, case: Any) -> Any:

@@ -80,11 +80,11 @@ def moment(text: str, *, now: datetime) -> datetime:
         if span:
             return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
         given = datetime.fromisoformat(text)
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(
             "is no time", where=text, cure="Give a span (30m, 12h, 2d, 1w) or a date (2026-03-01, 2026-03-01T12:00)"
         ) from error
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def rows(entries: Iterable[Entry], wanted: Filter) -> Iterator[dict[str, Any]]:
@@ -217,7 +217,7 @@ def activity(entries: Iterable[Entry], user: str) -> dict[str, Any]:
         sessions = days.setdefault(entry.time.astimezone(UTC).date().isoformat(), {})
         session = sessions.setdefault(key, _session(*key, entry))
         session["last"] = max(session["last"], entry.time)
-        session["processes"].update({entry.details["pid"]} if "pid" in entry.details else ())
+        session["processes"].update({str(entry.details["pid"])} if "pid" in entry.details else ())
         if entry.denied:
             session["denied"].append(row(entry))
         elif entry.read_only:
@@ -244,11 +244,11 @@ def access_changes(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "time": entry.time,
             "seen_with": entry.details.get("seen_with", ""),
             "host": entry.details.get("host", ""),
-            "old": entry.parameters.get("Old", ""),
-            "new": entry.parameters.get("New", ""),
+            "old": str(entry.parameters.get("Old") or ""),
+            "new": str(entry.parameters.get("New") or ""),
             "first": not entry.parameters.get("Old"),
-            "roles": entry.parameters.get("Roles", []),
-            "changes": entry.parameters.get("Changes", []),
+            "roles": [str(role) for role in _list(entry.parameters.get("Roles"))],
+            "changes": [one for one in _list(entry.parameters.get("Changes")) if isinstance(one, dict)],
         }
         for entry in entries
         if (entry.service, entry.operation) == ACCESS_CHANGED

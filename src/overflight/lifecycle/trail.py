@@ -24,12 +24,21 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.models import describe_package, find_package
 from overflight.settings import PREFIX
 
+_EVENTS_LOG = f"/{PREFIX}/events"
+# EventBridge user guide, "Logging Amazon EventBridge API calls": PutEvents is a data event, which the history has not.
+_OF_CLOUDTRAIL = (
+    "CloudTrail's event history has the calls of the last 90 days, without events:PutEvents: evidence that decisions "
+    f"announced, and attempts that were refused before the call, are in the log group {_EVENTS_LOG}; older calls are "
+    "in the trail's bucket."
+)
+
 if TYPE_CHECKING:
     from overflight.account.local.account import LocalAccount
     from overflight.account.local.checkpoints import Checkpointer
     from overflight.account.local.verification import Verification
 
 _READERS = ("auditor", "administrator")
+_DECIDING = ("CreateModelPackage", "UpdateModelPackage")  # what CloudTrail has of an approval: management events
 
 
 def verify(context: Context, *, public_key: Path | None = None, chain_only: bool = False) -> dict[str, Any]:
@@ -160,12 +169,15 @@ def who_approved(context: Context, package: str) -> dict[str, Any]:
     """
     facts = _package(context, package)
     name = facts["arn"] if facts else f":model-package/{package.removeprefix('model-package/')}"
-    entries = (entry for entry in _ordered(context, Filter()) if not entry.read_only)
+    entries = (entry for entry in _about_packages(context) if not entry.read_only)
     answer = questions.who_approved(entries, name, run=str((facts or {}).get("run", "")))
     if not facts and not (answer["holds"] or answer["refused"]):
         raise NotFoundError(
             "neither the registry nor the trail knows this package", where=package, cure="See: overflight models list"
         )
+    if not context.is_local:
+        for decided in filter(None, (answer["approval"], *answer["later"], *answer["earlier"])):
+            decided["announced"] = f"not in CloudTrail's event history; see the log group {_EVENTS_LOG}"
     trained, registered = (str((facts or {}).get(name) or "") for name in ("trained_by", "registered_by"))
     return {
         **answer,
@@ -177,6 +189,7 @@ def who_approved(context: Context, package: str) -> dict[str, Any]:
         "run": (facts or {}).get("run", ""),
         "survey": (facts or {}).get("survey", ""),
         "proof": _proof(context, answer["approval"]),
+        "note": "" if context.is_local else _OF_CLOUDTRAIL,
     }
 
 
@@ -241,6 +254,14 @@ def _ordered(context: Context, wanted: Filter) -> Iterator[Entry]:
     return iter(sorted(_events(context, wanted), key=lambda entry: entry.time))
 
 
+def _about_packages(context: Context) -> Iterator[Entry]:
+    """Entries that tell of approvals, oldest first; of CloudTrail's history only the calls that are needed."""
+    if context.is_local:
+        return _entries(context, Filter())
+    found = (entry for name in _DECIDING for entry in _events(context, Filter(action=f"sagemaker:{name}")))
+    return iter(sorted(found, key=lambda entry: entry.time))
+
+
 def _entries(context: Context, wanted: Filter, *, newest_first: bool = False) -> Iterator[Entry]:
     from overflight.account.local import trail
 
@@ -256,6 +277,9 @@ def _events(context: Context, wanted: Filter) -> Iterator[Entry]:
     elif wanted.action and not set("*?[") & set(wanted.action):
         name = wanted.action.rsplit(":", 1)[-1]
         asked["LookupAttributes"] = [{"AttributeKey": "EventName", "AttributeValue": name}]
+    elif wanted.action.endswith(":*") and not set("*?[") & set(wanted.action[:-2]):
+        source = f"{wanted.action[:-2].lower()}.amazonaws.com"
+        asked["LookupAttributes"] = [{"AttributeKey": "EventSource", "AttributeValue": source}]
     if wanted.since:
         asked["StartTime"] = wanted.since
     if wanted.until:
