@@ -14,7 +14,7 @@ from overflight.errors import InputError, OverflightError, UsageError
 from overflight.governance.activities import answers
 from overflight.governance.escalation import search
 from overflight.iam.access import access_of
-from overflight.iam.lint import lint_policy, lint_template
+from overflight.iam.lint import lint_identity, lint_policy, lint_template
 from overflight.iam.roles import JOB_ROLES, PERSONAS
 from overflight.iam.statements import compiled
 from overflight.infra.templates import load, read_template, resolve, template_text
@@ -94,8 +94,8 @@ def test_a_role_that_is_missing_is_a_finding(key):
             if {"Key": "overflight:role", "Value": key} in one.get("Properties", {}).get("Tags", []):
                 del resources[name]
 
-    missing = [one.what for one in lint_template(changed(leave_out)) if one.rule == "role-missing"]
-    assert missing == [f"no role has the tag overflight:role={key}, and Overflight cannot work without it"]
+    missing = [one.what for one in lint_identity(changed(leave_out)) if one.rule == "role-missing"]
+    assert missing == [f"no role has the tag overflight:role={key}"]
 
 
 def test_the_roles_that_are_needed_are_those_of_the_template():

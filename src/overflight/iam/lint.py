@@ -98,14 +98,20 @@ def lint_template(resolved: Resolved) -> list[Finding]:
             Finding("unreadable", one.logical_id, "", one.path, f"{one.path or 'it'} {one.what}", cure)
             for one in problems
         ]
-    access = access_of(resolved)
-    return [*_missing(access, resolved.name), *lint_access(access), *lint_resources(resolved.resources)]
+    return [*lint_access(access_of(resolved)), *lint_resources(resolved.resources)]
 
 
-def _missing(access: Access, template: str) -> Iterator[Finding]:
-    for key in missing_roles(access.roles):
-        what = f"no role has the tag overflight:role={key}, and Overflight cannot work without it"
-        yield Finding("role-missing", template, "", "Resources", what, "Put the role back")
+def lint_identity(resolved: Resolved) -> list[Finding]:
+    """Everything that is wrong with a copy of our own template: :func:`lint_template`, and roles that are missing."""
+    found = lint_template(resolved)
+    if any(one.rule == "unreadable" for one in found):
+        return found
+    cure = "Put the role back"
+    missing = [
+        Finding("role-missing", resolved.name, "", "Resources", f"no role has the tag overflight:role={key}", cure)
+        for key in missing_roles(access_of(resolved).roles)
+    ]
+    return [*missing, *found]
 
 
 def _own(role: Role, policy: str, access: Access) -> str:

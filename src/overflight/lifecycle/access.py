@@ -21,7 +21,7 @@ from overflight.iam.access import Access, access_of
 from overflight.iam.actions import find
 from overflight.iam.core import Matched
 from overflight.iam.explain import Explanation, explain
-from overflight.iam.lint import lint_template
+from overflight.iam.lint import lint_identity
 from overflight.iam.roles import missing_roles
 from overflight.iam.statements import compiled
 from overflight.infra.templates import Resolved, load, read_template, resolve
@@ -275,7 +275,7 @@ def lint(resolved: Resolved) -> list[dict[str, str]]:
             "what": one.what,
             "cure": one.cure,
         }
-        for one in lint_template(resolved)
+        for one in lint_identity(resolved)
     ]
     return sorted(found, key=lambda one: one["severity"] != "error")
 
