@@ -127,3 +127,16 @@ def test_on_aws_the_pipeline_comes_with_the_stacks():
 
     with pytest.raises(NotFoundError, match="stacks"):
         publish_deploy_pipeline(Missing())
+
+
+def test_the_latest_run_is_not_the_deployment(monkeypatch):
+    from overflight.lifecycle import runs
+
+    rows = [
+        {"run": "d", "pipeline": "overflight-deploy", "arn": "arn:d"},
+        {"run": "t", "pipeline": "x", "arn": "arn:t"},
+    ]
+    monkeypatch.setattr(runs, "list_runs", lambda _context, limit: rows)
+    assert runs.find_run(None, "latest") == "arn:t"
+    monkeypatch.setattr(runs, "list_runs", lambda _context, limit: rows[:1])
+    assert runs.find_run(None, "latest") == "arn:d"

@@ -13,7 +13,7 @@ from typing import Any
 from overflight.files import sha256_bytes
 from overflight.governance.approvals import Record, person_of, record_of
 from overflight.lifecycle.lineage_jobs import EVALUATION_FILE, SURVEY, JobLineage
-from overflight.settings import PREFIX
+from overflight.pipelines.deploy import NAME as DEPLOY_PIPELINE
 
 _STEP_JOBS = ("ProcessingJob", "TrainingJob", "TuningJob")
 _EVIDENCE = {
@@ -24,7 +24,6 @@ _EVIDENCE = {
     "people": "people",
 }
 _AT_WORK = frozenset({"Executing", "Stopping"})
-_DEPLOY = f"{PREFIX}-deploy"
 _PINNED_MODEL = "OVERFLIGHT_SERVE_MODEL_SHA256"
 _REGISTERED = ("survey_uri", "recipe", "seed", "map50", "min_map50")
 
@@ -90,7 +89,9 @@ class ChainLineage(JobLineage):
 
     def _deployed_by(self, deployment: str, endpoint: str, *, made: datetime) -> None:
         """The run of the deploy pipeline for this endpoint that was at work when the configuration was made."""
-        for item in self.records.items("list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=_DEPLOY):
+        for item in self.records.items(
+            "list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=DEPLOY_PIPELINE
+        ):
             execution_arn = item["PipelineExecutionArn"]
             if item["StartTime"] > made or self._parameter(execution_arn, "EndpointName") != endpoint:
                 continue

@@ -23,6 +23,7 @@ from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
 from overflight.pipelines.check import require_valid
 from overflight.pipelines.definition import to_json
+from overflight.pipelines.deploy import NAME as DEPLOY_PIPELINE
 from overflight.pipelines.train import TrainPipelineConfig, train_pipeline
 from overflight.settings import PREFIX, Settings
 from overflight.tracking.reading import close_execution
@@ -263,7 +264,7 @@ def list_runs(context: Context, *, limit: int = 20) -> list[dict[str, Any]]:
 
 
 def find_run(context: Context, run: str) -> str:
-    """ARN of a run given as ARN, id, the first characters of an id, or ``latest``.
+    """ARN of a run given as ARN, id, the first characters of an id, or ``latest`` (the newest that is no deployment).
 
     Raises:
         NotFoundError: none or several match.
@@ -271,7 +272,8 @@ def find_run(context: Context, run: str) -> str:
     if run.startswith("arn:"):
         return run
     rows = list_runs(context, limit=100)
-    matching = rows[:1] if run == "latest" else [row for row in rows if row["run"].startswith(run)]
+    newest = sorted(rows, key=lambda row: row["pipeline"] == DEPLOY_PIPELINE)[:1]  # stable: newest first stays
+    matching = newest if run == "latest" else [row for row in rows if row["run"].startswith(run)]
     if len(matching) != 1:
         problem = "no run has this id" if not matching else f"{len(matching)} runs begin like this"
         raise NotFoundError(problem, where=run, cure="See: overflight runs list")
