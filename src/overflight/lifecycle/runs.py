@@ -123,8 +123,7 @@ def publish_pipeline(context: Context) -> str:
 
 def own_tags(context: Context, *, environment: str | None = None) -> list[dict[str, str]]:
     """Tags of whatever is created: the environment decides who may touch it, project and owner who pays."""
-    settings = context.settings
-    values = {"env": environment or settings.environment, "project": PREFIX, "owner": settings.user}
+    values = {"env": environment or context.settings.environment, "project": PREFIX, "owner": context.settings.user}
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
 
@@ -144,10 +143,11 @@ def start_run(
         parallel: Steps at once.
     """
     name = publish_pipeline(publisher or context)
-    given = {"Owner": context.settings.user, **parameters}
     answer = context.client("sagemaker").start_pipeline_execution(
         PipelineName=name,
-        PipelineParameters=[{"Name": key, "Value": str(value)} for key, value in given.items()],
+        PipelineParameters=[
+            {"Name": key, "Value": str(value)} for key, value in ({"Owner": context.settings.user} | parameters).items()
+        ],
         ClientRequestToken=_token(),
         ParallelismConfiguration={"MaxParallelExecutionSteps": parallel},
     )
