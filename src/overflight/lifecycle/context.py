@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from overflight.account.clock import utc_now
 from overflight.account.session import open_session
-from overflight.settings import Settings
+from overflight.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     import boto3
@@ -43,6 +43,12 @@ class Context:
         if self.is_local or self.settings.account_id:
             return self.settings
         return self.settings.model_copy(update={"account_id": self.client("sts").get_caller_identity()["Account"]})
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """Tags of whatever is created: the environment decides who may touch it, project and owner who pays."""
+        values = {"env": self.settings.environment, "project": PREFIX, "owner": self.settings.user}
+        return [{"Key": key, "Value": value} for key, value in values.items()]
 
     def client(self, service: str) -> Any:
         """The boto3 client of ``service``, made once."""

@@ -17,7 +17,7 @@ from overflight.errors import JobError, NotFoundError, RefusedError
 from overflight.governance.approvals import OWNER, four_eyes_mode
 from overflight.lifecycle.context import Context
 from overflight.lifecycle.progress import Progress
-from overflight.lifecycle.runs import follow, own_tags, steps_of
+from overflight.lifecycle.runs import follow, steps_of
 from overflight.pipelines.check import require_valid
 from overflight.pipelines.definition import to_json
 from overflight.pipelines.deploy import NAME, DeployPipelineConfig, deploy_pipeline
@@ -73,7 +73,7 @@ def publish_deploy_pipeline(context: Context) -> None:
             **wanted,
             ClientRequestToken=uuid.uuid4().hex,
             PipelineDescription="From an approved model package to an endpoint; checks the approval again",
-            Tags=own_tags(owner),
+            Tags=owner.tags,
         )
     else:
         owner.client("sagemaker").update_pipeline(**wanted)

@@ -25,7 +25,7 @@ from overflight.pipelines.check import require_valid
 from overflight.pipelines.definition import to_json
 from overflight.pipelines.deploy import NAME as DEPLOY_PIPELINE
 from overflight.pipelines.train import TrainPipelineConfig, train_pipeline
-from overflight.settings import PREFIX, Settings
+from overflight.settings import Settings
 from overflight.tracking.reading import close_execution
 from overflight.tracking.settings import OFF
 
@@ -113,18 +113,12 @@ def publish_pipeline(context: Context) -> str:
             RoleArn=role_arn,
             ClientRequestToken=_token(),
             PipelineDescription="From a survey of drone photographs to a model package that waits for approval",
-            Tags=own_tags(context),
+            Tags=context.tags,
         )
     else:
         if current["PipelineDefinition"] != definition:
             sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=role_arn)
     return name
-
-
-def own_tags(context: Context, *, environment: str | None = None) -> list[dict[str, str]]:
-    """Tags of whatever is created: the environment decides who may touch it, project and owner who pays."""
-    values = {"env": environment or context.settings.environment, "project": PREFIX, "owner": context.settings.user}
-    return [{"Key": key, "Value": value} for key, value in values.items()]
 
 
 def start_run(
@@ -143,11 +137,10 @@ def start_run(
         parallel: Steps at once.
     """
     name = publish_pipeline(publisher or context)
+    given = {"Owner": context.settings.user, **parameters}
     answer = context.client("sagemaker").start_pipeline_execution(
         PipelineName=name,
-        PipelineParameters=[
-            {"Name": key, "Value": str(value)} for key, value in ({"Owner": context.settings.user} | parameters).items()
-        ],
+        PipelineParameters=[{"Name": key, "Value": str(value)} for key, value in given.items()],
         ClientRequestToken=_token(),
         ParallelismConfiguration={"MaxParallelExecutionSteps": parallel},
     )
