@@ -24,7 +24,7 @@ from overflight.account.session import local_account
 from overflight.settings import load_settings
 
 COMMAND = [sys.executable, "-S", "-c", "pass"]
-ROLE = "arn:aws:iam::000000000000:role/overflight-pipeline"
+ROLE = "arn:aws:iam::000000000000:role/overflight-administrator"
 IMAGE = "000000000000.dkr.ecr.eu-central-1.amazonaws.com/overflight:bench"
 
 

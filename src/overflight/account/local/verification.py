@@ -6,7 +6,7 @@ Works on rows and lines, so that a trail in an account and one in a file are jud
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -70,8 +70,7 @@ def verify(
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
                 raise
-            with_surrogates: Callable[[bytes], str] = lambda content: content.decode(errors="surrogateescape")  # noqa: E731
-            usual, raw.text_factory = raw.text_factory, with_surrogates
+            usual, raw.text_factory = raw.text_factory, _with_surrogates
             try:
                 walk = walk_rows(_rows(raw), checked)
             finally:
@@ -139,6 +138,10 @@ def judge(walk: Walk, checked: LedgerCheck | None) -> Verification:
         covered=covered,
         keys=[] if checked is None else checked.keys,
     )
+
+
+def _with_surrogates(content: bytes) -> str:
+    return content.decode(errors="surrogateescape")
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[Row]:
